@@ -1,0 +1,50 @@
+"""``refmesh``: the reference control plane's commands.
+
+Each command's module is imported only when that command runs: ``refmesh
+iptables`` starts in every pod and must not pay for gRPC.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "agent": ("mesh_reference.agent.command", "Run beside Envoy: bootstrap, SDS, rotation, health."),
+    "crds": ("mesh_reference.model.command", "Print the CustomResourceDefinitions."),
+    "iptables": ("mesh_reference.agent.iptables_command", "Put the traffic-capture rules into this network namespace."),
+    "istiod": ("mesh_reference.app_command", "Run the control plane."),
+    "kube-inject": ("mesh_reference.injection.command", "Inject the sidecar into manifests from a file."),
+    "manifests": ("mesh_reference.manifests_command", "Print what installs the mesh."),
+    "validate": ("mesh_reference.validation.command", "Check Istio resources offline."),
+}
+"""Command name: the module that defines ``command``, and the line that ``--help`` shows."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of their own, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the table's own lines, so that ``--help`` imports nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pytest-mesh", prog_name="refmesh")
+def main() -> None:
+    """The reference service mesh of pytest-mesh: an Istio-API control plane in Python."""
+
+
+if __name__ == "__main__":
+    main()
