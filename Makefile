@@ -1,0 +1,65 @@
+# The two commands that matter: `make conformance` (brings up a mesh and judges it) and `make test`.
+# Every target installs what it needs and says so. MESH_NO_APT=1 installs no Debian package.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEBIAN := iptables iproute2 util-linux
+REPORT ?= .mesh/report.yaml
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help conformance test lint types layers bench debian coverage clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
+
+conformance: debian $(STAMP) ## Bring up the embedded cluster and the reference mesh, and judge it
+	@mkdir -p $(dir $(REPORT))
+	$(BIN)/pytest --mesh-cluster=local --mesh-implementation=reference --mesh-report=$(REPORT) $(ARGS)
+	$(BIN)/pytest examples --mesh-cluster=local --mesh-implementation=reference $(ARGS)
+
+test: debian $(STAMP) ## Run the project's own quick tests
+	$(BIN)/pytest tests $(ARGS)
+
+lint: $(STAMP) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+layers: $(STAMP) ## import-linter: the laws of the design
+	$(BIN)/lint-imports
+
+bench: debian $(STAMP) ## Benchmarks (figures: docs/performance.md)
+	$(BIN)/pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)
+
+coverage: debian $(STAMP) ## Branch coverage of the quick tests
+	$(BIN)/coverage run -m pytest tests $(ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+debian:
+	@missing=""; \
+	command -v iptables-restore >/dev/null || [ -x /usr/sbin/iptables-restore ] || missing="$$missing iptables"; \
+	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
+	command -v unshare >/dev/null || missing="$$missing util-linux"; \
+	[ -x $(BIN)/pip ] || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ -n "$$MESH_NO_APT" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "make: missing Debian packages:$$missing; install them, or run as root without MESH_NO_APT" >&2; exit 10; fi; \
+	echo "make: installing Debian packages:$$missing (MESH_NO_APT=1 forbids it)"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+$(STAMP): requirements.txt pyproject.toml | debian
+	@echo "make: installing the pinned Python packages into $(VENV)"
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mesh .pytest_cache .mypy_cache .ruff_cache
