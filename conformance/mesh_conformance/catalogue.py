@@ -1,0 +1,81 @@
+"""Every feature that the suite can judge: id, level, profile, the rows it covers and where it is specified. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["core", "extended", "provisional"]
+Profile = Literal["ISTIO-ROUTING", "MESH-INJECTION", "MESH-IDENTITY", "MESH-VALIDATION"]
+
+SPEC = "istio-1.32"
+_NETWORKING = "https://istio.io/latest/docs/reference/config/networking/"
+_SECURITY = "https://istio.io/latest/docs/reference/config/security/"
+_SPIFFE = "https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md"
+_INJECTION = "https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One promise that a mesh may make. ``rows`` are ids of the semantics that the feature's checks cover."""
+
+    id: str
+    profile: Profile
+    level: Level = "core"
+    title: str
+    rows: tuple[str, ...] = ()
+    link: str
+    spec: str = SPEC
+    since: str = "0.1"
+
+
+def _routing(feature: str, title: str, *rows: str, page: str = "virtual-service/", level: Level = "core") -> Feature:
+    return Feature(
+        id=feature, profile="ISTIO-ROUTING", level=level, title=title, rows=rows, link=f"{_NETWORKING}{page}"
+    )
+
+
+def _injection(feature: str, title: str, *rows: str) -> Feature:
+    return Feature(id=feature, profile="MESH-INJECTION", title=title, rows=rows, link=_INJECTION)
+
+
+def _identity(feature: str, title: str, *rows: str, link: str = _SPIFFE, level: Level = "core") -> Feature:
+    return Feature(id=feature, profile="MESH-IDENTITY", level=level, title=title, rows=rows, link=link)
+
+
+FEATURES: tuple[Feature, ...] = (
+    _routing("VSHeaderExact", "a header match chooses the route", "M7"),
+    _routing("VSWeightedSplit", "weights share out the requests", "W1"),
+    _routing("VSNoMatch404", "a host whose routes all miss answers 404", "F4"),
+    _routing("VSUnknownSubset503", "a route to a subset that nobody defines answers 503", "F1"),
+    _routing("VSShortNames", "a short host is resolved in the VirtualService's namespace", "B2"),
+    _routing("DRSubset", "a subset is the pods with its labels", "D1", page="destination-rule/"),
+    _routing("DRConnectionPool", "pending requests over the limit overflow", "D10", "F9", page="destination-rule/"),
+    _injection("InjectNamespaceOptIn", "a namespace's label turns injection on", "2.1"),
+    _injection("InjectPodOptOut", "a pod's label turns injection off", "2.1"),
+    _injection("InjectPodContents", "what the injected pod holds, and that nothing of the user's is lost", "2.2"),
+    _injection("InjectTrafficCaptured", "traffic goes through the proxy, in and out", "2.3"),
+    _injection("InjectOffline", "offline injection makes what the webhook makes", "2.6"),
+    _identity("SvidUriSan", "exactly one URI SAN, and the workload's own", "SVID-URI-ONE", "IST-ID"),
+    _identity("SvidLeafProfile", "the leaf keeps the X509-SVID profile", "LEAF-*", "CERT-*"),
+    _identity("SvidChain", "the chain leads to the published root, which is the one in the Secret", "PATH-*"),
+    _identity("SvidTtl", "the leaf lives 24 hours at most", "IST-TTL", link=f"{_SECURITY}"),
+    _identity("RotationNoLoss", "the certificate changes under traffic and no request fails", "IST-ROT", "M45", "M49"),
+    _identity("PeerIdentityMatches", "the server sees the identity of its caller", "IST-XFCC", "M65"),
+    _identity(
+        "StrictRefusesPlaintext",
+        "STRICT refuses plaintext",
+        "F11",
+        "M58",
+        link=f"{_SECURITY}peer_authentication/",
+    ),
+    Feature(
+        id="RejectsInvalid",
+        profile="MESH-VALIDATION",
+        title="an invalid document is refused and the field is named",
+        rows=("4.1",),
+        link="https://istio.io/latest/docs/reference/config/analysis/",
+    ),
+)
+
+BY_ID = {feature.id: feature for feature in FEATURES}

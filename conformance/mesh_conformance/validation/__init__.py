@@ -1,0 +1,1 @@
+"""Checks of MESH-VALIDATION: bad documents are refused for the right reason."""
