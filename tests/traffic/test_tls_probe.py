@@ -1,0 +1,99 @@
+"""The TLS prober against servers that let it in, refuse it late, and do not speak TLS."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pytest_mesh.workloads.tls_probe import probe
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "peer")])
+    begin = datetime.now(UTC) - timedelta(minutes=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("identity")
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def once() -> None:
+            connection, _ = listener.accept()
+            plain = context is None
+            with (
+                connection,
+                suppress(OSError),  # the refused probe is what the test looks at
+                connection if plain else context.wrap_socket(connection, server_side=True) as peer,
+            ):
+                peer.recv(1000)
+                peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=once)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+def server_context(identity: tuple[Path, Path], *, client_certificate: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*identity)
+    context.set_alpn_protocols(["istio"])
+    if client_certificate:
+        context.load_verify_locations(identity[0])
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_a_welcomed_probe_brings_the_chain_and_the_alpn(identity: tuple[Path, Path]) -> None:
+    with serving(server_context(identity, client_certificate=False)) as port:
+        result = probe("127.0.0.1", port)
+
+    assert result["admitted"]
+    assert len(result["chain"]) == 1
+    assert result["alpn"] == "istio"
+
+
+def test_a_refusal_after_the_tls_1_3_handshake_is_no_admission(identity: tuple[Path, Path]) -> None:
+    with serving(server_context(identity, client_certificate=True)) as port:
+        result = probe("127.0.0.1", port)
+
+    assert not result["admitted"]
+    assert len(result["chain"]) == 1
+    assert result["failure"]
+
+
+def test_a_client_certificate_lets_the_probe_in(identity: tuple[Path, Path]) -> None:
+    chain, key = identity
+    with serving(server_context(identity, client_certificate=True)) as port:
+        result = probe("127.0.0.1", port, certificate_chain=chain.read_text(), private_key=key.read_text())
+
+    assert result["admitted"], result
+
+
+def test_a_server_without_tls_is_a_failure_and_no_exception() -> None:
+    with serving(None) as port:
+        result = probe("127.0.0.1", port)
+
+    assert not result["admitted"]
+    assert result["chain"] == []
