@@ -1,0 +1,214 @@
+"""Every object in memory, one global resource version, and the events that watches follow.
+
+Stored objects are never changed in place: take a copy, change it, ``put`` it. It does
+not validate, default or admit anything, and knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_mesh.contracts import Json
+
+HISTORY = 4096
+"""Events kept for each resource; a watch that starts below them is answered 410 Expired."""
+
+BACKLOG = 65536
+"""Events that may wait for one slow watch before it is closed with 410 Expired."""
+
+EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+class Item:
+    """One version of one object, with its encoding kept for each API version that is served."""
+
+    __slots__ = ("_encoded", "name", "namespace", "obj", "version")
+
+    def __init__(self, obj: Json, version: int) -> None:
+        metadata = obj["metadata"]
+        self.obj = obj
+        self.version = version
+        self.namespace: str = metadata.get("namespace", "")
+        self.name: str = metadata["name"]
+        self._encoded: dict[str, bytes] = {}
+
+    def encoded(self, api_version: str, convert: Callable[[Json], Json]) -> bytes:
+        """Give the JSON of this object in ``api_version``; ``convert`` makes that form and runs once."""
+        data = self._encoded.get(api_version)
+        if data is None:
+            data = self._encoded[api_version] = orjson.dumps(convert(self.obj))
+        return data
+
+
+class Event:
+    """A change: ``item`` is the object after it (for DELETED its last form), ``old`` the one before."""
+
+    __slots__ = ("item", "old", "type")
+
+    def __init__(self, kind: EventType, item: Item, old: Item | None) -> None:
+        self.type = kind
+        self.item = item
+        self.old = old
+
+
+class Subscription:
+    """The events of one resource from a moment on; ``overflowed`` once it lagged by BACKLOG."""
+
+    def __init__(self) -> None:
+        self.pending: deque[Event] = deque()
+        self.overflowed = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def push(self, event: Event) -> None:
+        if len(self.pending) >= BACKLOG:
+            self.overflowed = True
+        else:
+            self.pending.append(event)
+        self.wake()
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, at_most: float) -> None:
+        """Return when events are pending, or after ``at_most`` seconds."""
+        if self.pending or self.overflowed:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(at_most, self.wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+
+class _Shelf:
+    """All objects of one resource."""
+
+    __slots__ = ("events", "forgotten", "items", "subscriptions")
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str], Item] = {}
+        self.events: deque[Event] = deque()
+        self.forgotten = 0
+        self.subscriptions: set[Subscription] = set()
+
+
+class Store:
+    """The objects. ``key`` is ``ResourceInfo.key``: ``pods``, ``deployments.apps``."""
+
+    def __init__(self) -> None:
+        self._shelves: dict[str, _Shelf] = {}
+        self.version = 1
+        self._stopped = False
+
+    # ------------------------------------------------------------ reading
+
+    def item(self, key: str, namespace: str, name: str) -> Item | None:
+        shelf = self._shelves.get(key)
+        return None if shelf is None else shelf.items.get((namespace, name))
+
+    def get(self, key: str, namespace: str, name: str) -> Json | None:
+        """Give the stored object itself: read it, never change it. ``namespace`` is "" for cluster-wide ones."""
+        item = self.item(key, namespace, name)
+        return None if item is None else item.obj
+
+    def items(self, key: str, namespace: str = "") -> list[Item]:
+        """Give the objects of a namespace ("" = of all), ordered by namespace and name."""
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            return []
+        names = sorted(place for place in shelf.items if not namespace or place[0] == namespace)
+        return [shelf.items[place] for place in names]
+
+    def list(self, key: str, namespace: str = "") -> list[Json]:
+        return [item.obj for item in self.items(key, namespace)]
+
+    def keys(self) -> Iterator[str]:
+        return (key for key, shelf in self._shelves.items() if shelf.items)
+
+    def count(self, key: str) -> int:
+        shelf = self._shelves.get(key)
+        return 0 if shelf is None else len(shelf.items)
+
+    # ------------------------------------------------------------ writing
+
+    def put(self, key: str, obj: Json) -> Item:
+        """Store ``obj`` (the store's own from here on) under a new resource version, which it writes into it."""
+        shelf = self._shelves.setdefault(key, _Shelf())
+        self.version += 1
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        item = Item(obj, self.version)
+        place = (item.namespace, item.name)
+        old = shelf.items.get(place)
+        shelf.items[place] = item
+        self._publish(shelf, Event("ADDED" if old is None else "MODIFIED", item, old))
+        return item
+
+    def remove(self, key: str, namespace: str, name: str, *, final: Json | None = None) -> Item | None:
+        """Take an object out; watches see its last form (``final``, default: as stored) at a new resource version."""
+        shelf = self._shelves.get(key)
+        old = None if shelf is None else shelf.items.pop((namespace, name), None)
+        if shelf is None or old is None:
+            return None
+        self.version += 1
+        obj = {**(final if final is not None else old.obj)}
+        obj["metadata"] = {**obj["metadata"], "resourceVersion": str(self.version)}
+        item = Item(obj, self.version)
+        self._publish(shelf, Event("DELETED", item, old))
+        return item
+
+    def _publish(self, shelf: _Shelf, event: Event) -> None:
+        shelf.events.append(event)
+        if len(shelf.events) > HISTORY:
+            shelf.forgotten = shelf.events.popleft().item.version
+        for subscription in shelf.subscriptions:
+            subscription.push(event)
+
+    # ------------------------------------------------------------ watching
+
+    def oldest(self, key: str) -> int:
+        """Give the lowest resource version from which a watch of ``key`` can follow without a gap."""
+        shelf = self._shelves.get(key)
+        return 0 if shelf is None else shelf.forgotten
+
+    def since(self, key: str, version: int) -> list[Event]:
+        """Give the kept events after ``version``; the caller has compared it with :meth:`oldest`."""
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            return []
+        found: list[Event] = []
+        for event in reversed(shelf.events):
+            if event.item.version <= version:
+                break
+            found.append(event)
+        found.reverse()
+        return found
+
+    def subscribe(self, key: str) -> Subscription:
+        subscription = Subscription()
+        self._shelves.setdefault(key, _Shelf()).subscriptions.add(subscription)
+        return subscription
+
+    def unsubscribe(self, key: str, subscription: Subscription) -> None:
+        self._shelves[key].subscriptions.discard(subscription)
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def stop(self) -> None:
+        """End every watch: the server is going down."""
+        self._stopped = True
+        for shelf in self._shelves.values():
+            for subscription in shelf.subscriptions:
+                subscription.wake()
