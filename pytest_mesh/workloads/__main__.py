@@ -1,0 +1,82 @@
+"""Runs a workload: ``python -m pytest_mesh.workloads [PORT ...]``.
+
+Echo on the ports of the command line, else of MESH_PORTS, else 8080; the control
+port beside them. Ends on SIGTERM when the answers that it owes are out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable
+from functools import partial
+
+from pytest_mesh.contracts import CONTROL_PORT
+from pytest_mesh.workloads.http1 import Message
+from pytest_mesh.workloads.server import EchoApplication, Handler, Identity, Reply, ServerProtocol
+
+DRAIN_SECONDS = 2.0
+"""How long SIGTERM waits for answers that are owed."""
+_BACKLOG = 4096
+
+
+async def _batch(body: bytes) -> Reply:
+    # Imported on the first Batch: a workload that only echoes starts without it.
+    from pytest_mesh.workloads.batches import BatchError, parse_batch, run_batch
+
+    try:
+        answer = await run_batch(parse_batch(json.loads(body)))
+    except (BatchError, ValueError) as error:
+        return Reply(status=400, body=json.dumps({"error": str(error)}).encode())
+    return Reply(body=json.dumps(answer, separators=(",", ":")).encode())
+
+
+def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Reply]:
+    """Answer on the control port: POST /v1/batch and GET /healthz."""
+    del address
+    method, path, _ = message.start.split(" ")
+    path = path.partition("?")[0].rstrip("/")
+    if path == "/healthz":
+        return Reply(body=b'{"ok":true}')
+    if path == "/v1/batch" and method == "POST":
+        return _batch(message.body)
+    return Reply(status=404, body=json.dumps({"error": f"{method} {path}: not here; POST /v1/batch"}).encode())
+
+
+async def serve(ports: list[int], control_port: int, identity: Identity) -> None:
+    """Listen on every port until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    connections: set[ServerProtocol] = set()
+    applications: list[tuple[int, Handler]] = [(port, EchoApplication(identity)) for port in ports]
+    applications.append((control_port, control))
+    servers = [
+        await loop.create_server(partial(ServerProtocol, handler, connections), None, port, backlog=_BACKLOG)
+        for port, handler in applications
+    ]
+    opened = ", ".join(str(sock.getsockname()[1]) for server in servers for sock in server.sockets[:1])
+    sys.stdout.write(f"workload: version {identity.version or '-'}, ports {opened}\n")
+    sys.stdout.flush()
+    await stop.wait()
+    for server in servers:
+        server.close()
+    deadline = loop.time() + DRAIN_SECONDS
+    while [one for one in list(connections) if not one.close_if_idle()] and loop.time() < deadline:
+        await asyncio.sleep(0.01)  # noqa: ASYNC110 - nothing announces that a connection fell idle
+
+
+def main() -> int:
+    """Run a workload from the command line and the environment."""
+    texts = sys.argv[1:] or os.environ.get("MESH_PORTS", "8080").split(",")
+    control_port = int(os.environ.get("MESH_CONTROL_PORT", CONTROL_PORT))
+    asyncio.run(serve([int(text) for text in texts], control_port, Identity.from_environment(os.environ)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""One outgoing HTTP/1.1 connection: send a request's bytes, await its response, name why there was none.
+
+It never retries and never follows a redirect: what the wire did is the observation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from urllib.parse import urlsplit
+
+from pytest_mesh.contracts import Failure, Request
+from pytest_mesh.workloads.http1 import Message, MessageReader, ProtocolError
+
+
+class ExchangeError(Exception):
+    """A request that got no answer; ``failure`` is the word of ``contracts.Failure``."""
+
+    def __init__(self, failure: Failure, detail: str) -> None:
+        super().__init__(detail)
+        self.failure = failure
+
+
+class ClientProtocol(asyncio.Protocol):
+    """A connection that carries one exchange at a time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = MessageReader(responses=True)
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Message] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.usable = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection gives no other
+        self._transport = transport
+
+    def send(self, data: bytes, *, timeout: float, bodyless: bool = False) -> asyncio.Future[Message]:
+        """Write a request; the future gives its response or raises :class:`ExchangeError`."""
+        answer = self._answer = self._loop.create_future()
+        self._timer = self._loop.call_later(timeout, self._fail, "timeout", f"no answer within {timeout:g} s")
+        self._reader.bodyless = bodyless
+        if self._transport is None or self._transport.is_closing():
+            self._fail("reset", "the connection was closed")
+        else:
+            self._transport.write(data)
+        return answer
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = self._reader.feed(data)
+        except ProtocolError as error:
+            self._fail("protocol", str(error))
+            return
+        for message in messages:
+            self._succeed(message)
+
+    def eof_received(self) -> bool:
+        message = self._reader.end()
+        if message is not None:
+            self._succeed(message)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.usable = False
+        partial = "" if self._reader.idle else " in the middle of a response"
+        self._fail("reset", str(exc) if exc else f"the peer closed the connection{partial}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.close()
+
+    def _succeed(self, message: Message) -> None:
+        self.usable = self.usable and message.keep_alive
+        answer = self._settle()
+        if answer is not None:
+            answer.set_result(message)
+
+    def _fail(self, failure: Failure, detail: str) -> None:
+        self.usable = False
+        answer = self._settle()
+        if answer is not None:
+            answer.set_exception(ExchangeError(failure, detail))
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _settle(self) -> asyncio.Future[Message] | None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        answer, self._answer = self._answer, None
+        return answer if answer is not None and not answer.done() else None
+
+
+class Target:
+    """Where one Request goes, and the bytes that it is."""
+
+    __slots__ = ("bodyless", "data", "host", "port", "timeout")
+
+    def __init__(self, request: Request) -> None:
+        """Raises ValueError for a URL that this client does not speak."""
+        url = urlsplit(request.url)
+        if url.scheme != "http":
+            raise ValueError(f"url {request.url!r}: this client speaks http:// only")
+        if not url.hostname:
+            raise ValueError(f"url {request.url!r} has no host")
+        self.host, self.port, self.timeout = url.hostname, url.port or 80, request.timeout
+        self.bodyless = request.method == "HEAD"
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        body = request.body.encode()
+        names = {name.lower() for name, _ in request.headers}
+        lines = [f"{request.method} {path} HTTP/1.1"]
+        if "host" not in names:
+            lines.append(f"host: {url.netloc.rpartition('@')[2]}")
+        if "user-agent" not in names:
+            lines.append("user-agent: pytest-mesh")
+        lines += [f"{name}: {value}" for name, value in request.headers]
+        if body or request.method in {"POST", "PUT", "PATCH"}:
+            lines.append(f"content-length: {len(body)}")
+        if any("\n" in line or "\r" in line for line in lines):
+            raise ValueError(f"url {request.url!r}: a line break in the method, the path or a header")
+        self.data = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+async def connect(address: tuple[str, int], *, within: float) -> ClientProtocol:
+    """Open a connection within so many seconds; raises :class:`ExchangeError`."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(within):
+            _, protocol = await loop.create_connection(ClientProtocol, *address)
+    except TimeoutError:
+        raise ExchangeError("timeout", f"no connection to {address[0]}:{address[1]} within {within:g} s") from None
+    except ConnectionResetError as error:
+        raise ExchangeError("reset", str(error)) from error
+    except OSError as error:
+        raise ExchangeError("refused", f"{address[0]}:{address[1]}: {error.strerror or error}") from error
+    return protocol
+
+
+async def resolve(host: str, port: int, *, within: float) -> tuple[str, int]:
+    """Give the first address of ``host``; raises :class:`ExchangeError`."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(within):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        raise ExchangeError("dns", f"no answer for {host} within {within:g} s") from None
+    except OSError as error:
+        raise ExchangeError("dns", f"{host}: {error.strerror or error}") from error
+    address = found[0][4]
+    return str(address[0]), int(address[1])
