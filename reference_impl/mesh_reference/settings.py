@@ -1,0 +1,51 @@
+"""What the operator of the control plane can choose, as one immutable value. It reads no environment and no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OutboundPolicy(StrEnum):
+    """Where a sidecar sends traffic for hosts the mesh does not know (rows F6-F8)."""
+
+    ALLOW_ANY = "ALLOW_ANY"
+    REGISTRY_ONLY = "REGISTRY_ONLY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one control plane. Defaults are Istio's; durations are seconds."""
+
+    root_namespace: str = "istio-system"
+    service_name: str = "istiod"
+    domain: str = "cluster.local"
+    trust_domain: str = "cluster.local"
+    cluster_id: str = "Kubernetes"
+    mesh_id: str = "cluster.local"
+    revision: str = "default"
+
+    listen_host: str = "0.0.0.0"
+    """Every port below is bound on this address. A port of 0 takes any free one."""
+    xds_port: int = 15010
+    secure_port: int = 15012
+    monitoring_port: int = 15014
+    webhook_port: int = 15017
+    http_port: int = 8080
+
+    pod_name: str = "istiod"
+    pod_namespace: str = "istio-system"
+
+    outbound_policy: OutboundPolicy = OutboundPolicy.ALLOW_ANY
+    auto_mtls: bool = True
+    connect_timeout: float = 10.0
+    access_log_path: str = "/dev/stdout"
+    """Envoy's access log; empty = none."""
+
+    debounce_quiet: float = 0.005
+    """A push waits until no event came for this long..."""
+    debounce_max: float = 0.1
+    """...but never longer than this after the first event."""
+
+    shutdown_grace: float = 2.0
+    """How long open streams may live on after SIGTERM."""
