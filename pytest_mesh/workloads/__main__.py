@@ -66,8 +66,9 @@ async def serve(ports: list[int], control_port: int, identity: Identity) -> None
     for server in servers:
         server.close()
     deadline = loop.time() + DRAIN_SECONDS
-    while [one for one in list(connections) if not one.close_if_idle()] and loop.time() < deadline:
-        await asyncio.sleep(0.01)  # noqa: ASYNC110 - nothing announces that a connection fell idle
+    # noqa because nothing announces that a connection fell idle.
+    while [one for one in list(connections) if not one.close_if_idle()] and loop.time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
 
 
 def main() -> int:
