@@ -31,6 +31,10 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
+JSON = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+_LISTS = {METADATA_ONLY: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"}
+
 _WATCH_SECONDS = "600"
 """How long the server may keep one watch open before it ends it cleanly."""
 _FIRST_PAUSE = 0.02
@@ -66,7 +70,7 @@ class ApiClient:
 
     def __init__(self, server: str, ca_pem: str, token: str) -> None:
         self.server = server.rstrip("/")
-        self._ca_pem = ca_pem
+        self.ca_pem = ca_pem
         self._token = token
         self._session: aiohttp.ClientSession | None = None
 
@@ -90,11 +94,11 @@ class ApiClient:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=ssl.create_default_context(cadata=self._ca_pem),
+                ssl=ssl.create_default_context(cadata=self.ca_pem),
                 limit=0,
                 keepalive_timeout=60,
             ),
-            headers={"Authorization": f"Bearer {self._token}", "Accept": "application/json"},
+            headers={"Authorization": f"Bearer {self._token}"},
             timeout=aiohttp.ClientTimeout(total=60),
             trust_env=False,
         )
@@ -111,7 +115,7 @@ class ApiClient:
 
     async def list(self, path: str, **params: str) -> list[Json]:
         """Give all items of the collection at ``path``, each with its own kind and apiVersion."""
-        items, _ = await self._list(path, params)
+        items, _ = await self._list(path, params, JSON)
         return items
 
     async def create(self, path: str, body: Json) -> Json:
@@ -136,7 +140,7 @@ class ApiClient:
         """DELETE at ``path``; ``body`` = DeleteOptions (preconditions), ``params`` the same as a query."""
         return await self._call("DELETE", path, params, body)
 
-    async def watch(self, path: str, **params: str) -> AsyncIterator[WatchEvent]:
+    def watch(self, path: str, **params: str) -> AsyncIterator[WatchEvent]:
         """List and then watch the collection at ``path`` for ever.
 
         Broken connections and restarts are survived: the watch resumes where it
@@ -144,6 +148,13 @@ class ApiClient:
         for each object that vanished meanwhile. Raises ApiError for what no
         retry mends (401, 403, 404, 405).
         """
+        return self._watch(path, params, JSON)
+
+    def watch_metadata(self, path: str, **params: str) -> AsyncIterator[WatchEvent]:
+        """Do what :meth:`watch` does, asking for PartialObjectMetadata (a server may answer whole objects)."""
+        return self._watch(path, params, METADATA_ONLY)
+
+    async def _watch(self, path: str, params: Mapping[str, str], accept: str) -> AsyncIterator[WatchEvent]:
         known: dict[tuple[str, str], Json] = {}
         version = ""
         synced = False
@@ -151,14 +162,14 @@ class ApiClient:
         while True:
             try:
                 if not version:
-                    items, version = await self._list(path, params)
+                    items, version = await self._list(path, params, accept)
                     for event in _difference(known, items):
                         _remember(known, event)
                         yield event
                     if not synced:
                         synced = True
                         yield WatchEvent(type="SYNCED")
-                async for kind, item in self._stream(path, params, version):
+                async for kind, item in self._stream(path, params, version, accept):
                     pause = _FIRST_PAUSE
                     version = item["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
@@ -176,11 +187,11 @@ class ApiClient:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _list(self, path: str, params: Mapping[str, str]) -> tuple[list[Json], str]:  # type: ignore[valid-type]
+    async def _list(self, path: str, params: Mapping[str, str], accept: str) -> tuple[list[Json], str]:  # type: ignore[valid-type]
         items: list[Json] = []
         query = dict(params)
         while True:
-            page = await self._call("GET", path, query)
+            page = await self._call("GET", path, query, accept=_LISTS.get(accept, accept))
             kind = page.get("kind", "").removesuffix("List")
             version = page.get("apiVersion", "v1")
             items += [{"kind": kind, "apiVersion": version, **item} for item in page.get("items") or ()]
@@ -189,7 +200,9 @@ class ApiClient:
                 return items, metadata.get("resourceVersion", "")
             query["continue"] = metadata["continue"]
 
-    async def _stream(self, path: str, params: Mapping[str, str], version: str) -> AsyncIterator[tuple[str, Json]]:
+    async def _stream(
+        self, path: str, params: Mapping[str, str], version: str, accept: str
+    ) -> AsyncIterator[tuple[str, Json]]:
         query = {
             **params,
             "watch": "true",
@@ -200,7 +213,10 @@ class ApiClient:
         session = self._open()
         try:
             async with session.get(
-                self.server + path, params=query, timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)
+                self.server + path,
+                params=query,
+                headers={"Accept": accept},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             ) as response:
                 if response.status >= 400:
                     raise _refusal(response.status, await response.read(), f"GET {path}")
@@ -220,11 +236,12 @@ class ApiClient:
         path: str,
         params: Mapping[str, str],
         body: object = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Json:
         session = self._open()
         data = None if body is None else orjson.dumps(body)
-        headers = {} if body is None else {"Content-Type": content_type}
+        headers = {"Accept": accept} if body is None else {"Accept": accept, "Content-Type": content_type}
         try:
             async with session.request(
                 method, self.server + path, params=params, data=data, headers=headers
