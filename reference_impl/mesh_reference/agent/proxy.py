@@ -1,0 +1,77 @@
+"""The agent's life: sockets first, then Envoy and the certificate at the same time, until SIGTERM.
+
+It deliberately holds no logic of its rooms; it starts them, joins them, and
+ends them in the right order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+import grpc
+
+from mesh_reference.agent import bootstrap, envoy, http_exchange
+from mesh_reference.agent.ads_proxy import AdsProxy
+from mesh_reference.agent.health import Health
+from mesh_reference.agent.sds import SecretDiscovery
+from mesh_reference.agent.upstream import OPTIONS, Upstream
+from mesh_reference.agent.workload_certificates import CertificateClient, WorkloadCertificates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mesh_reference.agent.environment import AgentSettings
+
+logger = logging.getLogger(__name__)
+
+
+async def run(settings: AgentSettings, launch: envoy.Launch) -> None:
+    """Run the sidecar until SIGTERM, SIGINT or ``/quitquitquit``. Raises AgentError when it cannot start."""
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+
+    upstream = Upstream(settings)
+    certificates = WorkloadCertificates(CertificateClient(upstream, settings), settings)
+    child = envoy.Envoy(launch)
+    health = Health(
+        settings,
+        has_certificate=lambda: certificates.current is not None,
+        drain=child.drain,
+        quit_now=end.set,
+    )
+    launch.configuration.write_text(json.dumps(bootstrap.bootstrap(settings)))
+    sds = await _unix_server(_clear(settings.paths.sds_socket), SecretDiscovery(certificates))
+    ads = await _unix_server(_clear(settings.paths.xds_socket), AdsProxy(upstream, settings))
+    try:
+        async with http_exchange.serve("0.0.0.0", settings.status_port, health.answer), asyncio.TaskGroup() as tasks:
+            renewing = tasks.create_task(certificates.run())
+            running = tasks.create_task(child.run())
+            logger.info("%s: Envoy %s, istiod %s", settings.spiffe_id, launch.binary, settings.xds_address)
+            await end.wait()
+            logger.info("stopping: draining Envoy")
+            await child.stop()
+            renewing.cancel()
+            running.cancel()
+    finally:
+        await asyncio.gather(sds.stop(0), ads.stop(0))
+
+
+def _clear(socket: Path) -> Path:
+    """Make way for a socket: a restarted container finds its predecessor's in the shared volume."""
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)
+    return socket
+
+
+async def _unix_server(socket: Path, service: SecretDiscovery | AdsProxy) -> grpc.aio.Server:
+    server = grpc.aio.server(options=OPTIONS)
+    service.register(server)
+    server.add_insecure_port(f"unix:{socket}")
+    await server.start()
+    return server
