@@ -1,0 +1,277 @@
+"""The Kubernetes API as the plugin uses it: raw JSON over the official client's configuration and pool.
+
+The one module of the plugin that imports ``kubernetes``, and only when a client
+is made. It holds no state of objects and it never retries.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from pytest_mesh.contracts import Json
+from pytest_mesh.failures import Infrastructure
+
+FIELD_MANAGER = "pytest-mesh"
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+
+
+class KubeError(Exception):
+    """An answer that is an error: the API's Status, in one line."""
+
+    def __init__(self, status: int, reason: str, message: str, where: str) -> None:
+        super().__init__(f"{message} ({where}: {status} {reason})")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Where objects of one kind live."""
+
+    prefix: str
+    """``/api/v1`` or ``/apis/GROUP/VERSION``."""
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """Give the path of an object, or of the collection when ``name`` is empty."""
+        middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{self.prefix}{middle}/{self.plural}" + (f"/{name}" if name else "")
+
+
+class Kube:
+    """A client of one API server; safe to use from several threads."""
+
+    def __init__(self, api_client: Any) -> None:
+        self._client = api_client
+        self._configuration = api_client.configuration
+        self._pool = api_client.rest_client.pool_manager
+        self._resources: dict[tuple[str, str], Resource] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, kubeconfig: Path | None = None, context: str | None = None) -> Kube:
+        """Read a kubeconfig (None = kubectl's own, else the pod's service account); raises ``Infrastructure``."""
+        import kubernetes
+
+        client: Any = kubernetes.client
+        config: Any = kubernetes.config
+        try:
+            if kubeconfig is None and not context:
+                config.load_config()
+                return cls(client.ApiClient())
+            api_client = config.new_client_from_config(
+                str(kubeconfig) if kubeconfig else None, context=context or None, persist_config=False
+            )
+        except (config.ConfigException, OSError) as error:
+            raise Infrastructure(f"kubeconfig {kubeconfig or '(default)'}: {error}") from error
+        return cls(api_client)
+
+    # ------------------------------------------------------------ requests
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        seconds: float = 30.0,
+    ) -> bytes:
+        """Send one request; give the answer's body. Raises :class:`KubeError` or ``Infrastructure``."""
+        answer = self._send(method, path, body, params, content_type, seconds, stream=False)
+        return bytes(answer.data)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        params: Mapping[str, str] | None,
+        content_type: str,
+        seconds: float,
+        *,
+        stream: bool,
+    ) -> Any:
+        import urllib3
+
+        url = self._configuration.host.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
+        headers = {"accept": "application/json"}
+        with self._lock:  # the refresh hook of exec plugins is not safe for threads
+            token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if token:
+            headers["authorization"] = token
+        data = None
+        if body is not None:
+            headers["content-type"] = content_type
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                body=data,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=10.0, read=seconds),
+                retries=False,
+                preload_content=not stream,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Infrastructure(f"no answer from the API server at {self._configuration.host}: {error}") from error
+        if answer.status >= 400:
+            raise _error(answer.status, bytes(answer.data), f"{method} {path}")
+        return answer
+
+    def json(self, method: str, path: str, **options: Any) -> Json:
+        """Send one request; give the answer's JSON."""
+        answer: Json = json.loads(self.request(method, path, **options) or b"{}")
+        return answer
+
+    # ------------------------------------------------------------ objects
+
+    def resource(self, api_version: str, kind: str) -> Resource:
+        """Find where a kind lives; raises :class:`KubeError` 404 when the API server does not serve it."""
+        found = self._resources.get((api_version, kind))
+        if found is None:
+            prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+            try:
+                listed = self.json("GET", prefix).get("resources", ())
+            except KubeError as error:
+                if error.status != 404:
+                    raise
+                listed = ()
+            for item in listed:
+                if "/" not in item["name"]:
+                    self._resources[api_version, item["kind"]] = Resource(
+                        prefix=prefix, plural=item["name"], namespaced=item["namespaced"]
+                    )
+            found = self._resources.get((api_version, kind))
+        if found is None:
+            raise KubeError(404, "NotFound", f"the API server does not serve {kind} of {api_version}", "discovery")
+        return found
+
+    def apply(self, document: Json, *, namespace: str = "", dry_run: bool = False) -> Json:
+        """Server-side apply a document, into ``namespace`` where it names none."""
+        resource = self.resource(document["apiVersion"], document["kind"])
+        metadata = document["metadata"]
+        path = resource.path(metadata.get("namespace") or namespace or "default", metadata["name"])
+        params = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        if dry_run:
+            params["dryRun"] = "All"
+        return self.json("PATCH", path, body=document, params=params, content_type=APPLY)
+
+    def get(self, path: str, **params: str) -> Json:
+        """Give one object."""
+        return self.json("GET", path, params=params)
+
+    def find(self, path: str) -> Json | None:
+        """Give one object, or None when there is none."""
+        try:
+            return self.json("GET", path)
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(self, path: str, **params: str) -> list[Json]:
+        """Give a collection's objects."""
+        items: list[Json] = self.json("GET", path, params=params).get("items") or []
+        return items
+
+    def create(self, path: str, body: Json, **params: str) -> Json:
+        """Create an object in a collection."""
+        return self.json("POST", path, body=body, params=params)
+
+    def delete(self, path: str, **params: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        try:
+            self.request("DELETE", path, params=params)
+        except KubeError as error:
+            if error.status != 404:
+                raise
+
+    def watch(self, path: str, *, seconds: float, **params: str) -> Iterator[tuple[str, Json]]:
+        """Give events (type, object) of a collection for so many seconds at most; ends early when the server does."""
+        import urllib3
+
+        query = {"watch": "true", "timeoutSeconds": str(max(1, int(seconds + 0.999))), **params}
+        answer = self._send("GET", path, None, query, "", seconds + 5, stream=True)
+        pending = b""
+        try:
+            for chunk in answer.stream(amt=None):
+                pending += chunk
+                *lines, pending = pending.split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        event = json.loads(line)
+                        yield event["type"], event["object"]
+        except urllib3.exceptions.HTTPError:
+            return
+        finally:
+            answer.close()
+
+    # ------------------------------------------------------------ pods
+
+    def proxy(self, namespace: str, pod: str, port: int, path: str, body: Json, *, seconds: float) -> Json:
+        """POST JSON to a pod's port through the API server."""
+        return self.json(
+            "POST", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}", body=body, seconds=seconds
+        )
+
+    def logs(
+        self, namespace: str, pod: str, container: str, *, lines: int | None = None, previous: bool = False
+    ) -> str:
+        """Give a container's log, or its last lines."""
+        params = {"container": container}
+        if lines is not None:
+            params["tailLines"] = str(lines)
+        if previous:
+            params["previous"] = "true"
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        return self.request("GET", path, params=params).decode("utf-8", "replace")
+
+    def forwarded_get(self, namespace: str, pod: str, port: int, path: str, *, seconds: float = 10.0) -> bytes:
+        """GET ``path`` from a port of a pod's loopback, by port-forward. Raises ``Infrastructure``."""
+        import http.client
+
+        from kubernetes import client, stream
+
+        core = client.CoreV1Api(self._client)
+        try:
+            forward = stream.portforward(core.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
+            connection = http.client.HTTPConnection("localhost", port, timeout=seconds)
+            connection.sock = forward.socket(port)
+            connection.sock.settimeout(seconds)
+            try:
+                connection.request("GET", path, headers={"connection": "close"})
+                answer = connection.getresponse()
+                data = answer.read()
+            finally:
+                connection.close()
+                forward.close()
+        except Exception as error:  # websocket, client and socket errors have no common root
+            raise Infrastructure(f"port-forward to {namespace}/{pod}:{port}: {error}") from error
+        if answer.status != 200:
+            raise Infrastructure(f"{namespace}/{pod}:{port}{path} answered {answer.status}")
+        return data
+
+
+def _error(status: int, body: bytes, where: str) -> KubeError:
+    text = body.decode("utf-8", "replace")
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return KubeError(status, "", text.strip()[:500] or "no message", where)
+    if not isinstance(data, dict):
+        return KubeError(status, "", text[:500], where)
+    return KubeError(
+        status, str(data.get("reason", "")), str(data.get("message", data.get("error", text[:500]))), where
+    )

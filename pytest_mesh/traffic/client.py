@@ -1,0 +1,205 @@
+"""A client inside the mesh: sends requests from a pod, reads what came back, draws a split until its verdict stands.
+
+It does not start the pod (``namespace``) and it does not decide (``statistics``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from pytest_mesh.contracts import Batch, Counts, Json, Observation, Request
+from pytest_mesh.failures import Inconclusive, SplitFailure
+from pytest_mesh.settings import MeshSettings
+from pytest_mesh.traffic.responses import Response, response_of
+from pytest_mesh.traffic.statistics import Judgement, Run, SplitClaim, judge, unit_violation
+
+Send = Callable[[Batch], Json]
+"""Carries a Batch to the workload and gives its answer."""
+
+FIRST_DRAW = 200
+LARGEST_DRAW = 5_000
+
+
+class Notebook(Protocol):
+    """Where a client writes down what it did: the transcript and the evidence of the test."""
+
+    def write(self, entry: Json) -> None:
+        """Add an entry to the transcript."""
+
+    def facts(self, **facts: Any) -> None:
+        """Add facts to the check's evidence."""
+
+
+class Client:
+    """A workload of the namespace that sends requests; made by ``mesh_namespace.client``."""
+
+    def __init__(self, name: str, pod: str, send: Send, notebook: Notebook, settings: MeshSettings) -> None:
+        self.name = name
+        self.pod = pod
+        """Name of the pod that sends."""
+        self._send = send
+        self._notebook = notebook
+        self._settings = settings
+
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0) -> Response:
+        """GET a URL from inside the pod, on a connection of its own."""
+        return self.request("GET", url, headers=headers, timeout=timeout)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: str = "",
+        timeout: float = 10.0,
+    ) -> Response:
+        """Send one request. No answer is no exception: ``status`` is 0 and ``failure`` says why."""
+        request = Request(url=url, method=method, headers=tuple((headers or {}).items()), body=body, timeout=timeout)
+        return self.batch([request])[0]
+
+    def batch(
+        self,
+        requests: Sequence[Request],
+        *,
+        count: int = 1,
+        connections: int = 1,
+        reuse: bool = True,
+        barrier: bool = False,
+    ) -> list[Response]:
+        """Send requests ``count`` times each under control (see ``contracts.Batch``); responses as they completed."""
+        batch = Batch(requests=tuple(requests), count=count, connections=connections, reuse=reuse, barrier=barrier)
+        observations = [Observation.from_json(item) for item in self._send(batch)["observations"]]
+        responses = [response_of(one, requests[one.request].method, requests[one.request].url) for one in observations]
+        self._notebook.write(
+            {
+                "client": self.name,
+                "batch": batch.to_json(),
+                "answers": [_summary(response) for response in responses[:50]],
+                "more": max(0, len(responses) - 50),
+            }
+        )
+        return responses
+
+    def count(
+        self,
+        url: str,
+        count: int,
+        *,
+        headers: Mapping[str, str] | None = None,
+        connections: int = 8,
+        reuse: bool = True,
+        barrier: bool = False,
+        key: Any = "version",
+    ) -> Counts:
+        """Send one request ``count`` times and count the answers by ``version``, ``pod`` or ``status``."""
+        batch = Batch(
+            requests=(Request(url=url, headers=tuple((headers or {}).items())),),
+            count=count,
+            connections=connections,
+            reuse=reuse,
+            barrier=barrier,
+            record="counts",
+            key=key,
+        )
+        counts = Counts.from_json(self._send(batch))
+        self._notebook.write(
+            {
+                "client": self.name,
+                "batch": batch.to_json(),
+                "counts": dict(counts.counts),
+                "failures": dict(counts.failures),
+                "seconds": counts.seconds,
+            }
+        )
+        return counts
+
+    def assert_split(
+        self,
+        url: str,
+        weights: Mapping[str, float],
+        delta: float | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        key: Any = "version",
+    ) -> Judgement:
+        """Draw requests until the sequential test stands; fail when the answers do not come by ``weights``.
+
+        Args:
+            url: what is requested.
+            weights: share of each version (any scale); 0 = must never answer.
+            delta: percentage points by which a share may be wrong before it must be found; default
+                ``mesh_settings.split_delta``.
+            headers: request headers.
+            key: what is counted: ``version`` or ``pod``.
+        """
+        settings = self._settings
+        points = settings.split_delta if delta is None else delta
+        claim = SplitClaim.of(weights, delta=points / 100, alpha=settings.alpha, beta=settings.beta)
+        counts: Counter[str] = Counter()
+        runs: list[Sequence[Run]] = []
+        judgement = judge(claim, counts)
+        while not judgement.final:
+            draw = self.count(
+                url, _next_draw(claim, sum(counts.values())), headers=headers, connections=settings.connections, key=key
+            )
+            counts.update(draw.counts)
+            runs.extend(draw.runs)
+            if draw.failures:
+                self._note(claim, judgement, counts, "")
+                said = ", ".join(f"{number} x {name}" for name, number in sorted(draw.failures.items()))
+                raise SplitFailure(
+                    f"{url}: {said} among {sum(draw.counts.values()) + sum(draw.failures.values())} requests "
+                    f"that a workload should have answered"
+                )
+            judgement = judge(claim, counts)
+        violation = unit_violation(runs)
+        self._note(claim, judgement, counts, violation)
+        if judgement.decision == "fail" and not (violation and set(counts) <= set(claim.shares)):
+            raise SplitFailure(
+                f"{url}: {judgement.reason}; claimed with delta {points:g} points, alpha {claim.alpha:g}"
+            )
+        if violation:
+            raise Inconclusive(f"{url}: {violation}")
+        if judgement.decision == "inconclusive":
+            raise Inconclusive(f"{url}: {judgement.reason} of {claim.cap} requests")
+        return judgement
+
+    def _note(self, claim: SplitClaim, judgement: Judgement, counts: Mapping[str, int], violation: str) -> None:
+        self._notebook.facts(
+            requests=judgement.requests,
+            counts=dict(sorted(counts.items())),
+            shares=dict(claim.shares),
+            delta=claim.delta,
+            alpha=claim.alpha,
+            beta=claim.beta,
+            eValue=float(f"{math.exp(min(judgement.log_e_value, 700)):.3g}"),
+            decision=judgement.decision,
+            **({"unit": violation} if violation else {}),
+        )
+
+
+def with_header(request: Request, name: str, value: str) -> Request:
+    """Give a request with one header more."""
+    return replace(request, headers=(*request.headers, (name, value)))
+
+
+def _next_draw(claim: SplitClaim, drawn: int) -> int:
+    """Draw a tenth of what is expected at a time: small enough to stop early, large enough to be fast."""
+    step = min(max(FIRST_DRAW, claim.mean_size // 10), LARGEST_DRAW)
+    return max(1, min(step, claim.cap - drawn))
+
+
+def _summary(response: Response) -> Json:
+    if response.failure:
+        return {"failure": response.failure, "detail": response.detail}
+    return {
+        "status": response.status,
+        "version": response.version,
+        "pod": response.pod,
+        "headers": list(response.headers.pairs),
+    }

@@ -1,0 +1,82 @@
+"""A response as a test reads it: status, headers, who answered, who the answering side saw. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pytest_mesh.contracts import Echo, Failure, Observation
+from pytest_mesh.traffic.xfcc import Peer, peer_of
+
+
+class Headers(Mapping[str, str]):
+    """Response headers by name, whatever its case; the first value where there are several."""
+
+    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        self.pairs = pairs
+
+    def __getitem__(self, name: str) -> str:
+        for key, value in self.pairs:
+            if key.lower() == name.lower():
+                return value
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(key.lower() for key, _ in self.pairs))
+
+    def __len__(self) -> int:
+        return len({key.lower() for key, _ in self.pairs})
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def all(self, name: str) -> list[str]:
+        """Give every value of a header, in order."""
+        return [value for key, value in self.pairs if key.lower() == name.lower()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What came back for one request. ``status`` is 0 when nothing did: ``failure`` and ``detail`` say why."""
+
+    method: str
+    url: str
+    status: int = 0
+    failure: Failure = ""
+    detail: str = ""
+    version: str = ""
+    """Version label of the workload that answered; empty when a proxy answered, or nobody."""
+    pod: str = ""
+    seconds: float = 0.0
+    headers: Headers = field(default_factory=lambda: Headers(()))
+    body: str = field(default="", repr=False)
+    echo: Echo | None = field(default=None, repr=False)
+    """What the answering workload saw of the request."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether a workload answered with 2xx."""
+        return self.echo is not None and 200 <= self.status < 300
+
+    @property
+    def peer(self) -> Peer:
+        """The caller as the answering pod's proxy saw it; all empty without a client certificate."""
+        return peer_of(self.echo.headers) if self.echo else Peer()
+
+
+def response_of(observation: Observation, method: str, url: str) -> Response:
+    """Make a test's response of a workload's observation."""
+    echo = observation.echo
+    return Response(
+        method=method,
+        url=url,
+        status=observation.status,
+        failure=observation.failure,
+        detail=observation.detail,
+        version=echo.version if echo else "",
+        pod=echo.pod if echo else "",
+        seconds=observation.seconds,
+        headers=Headers(observation.headers),
+        body=observation.body,
+        echo=echo,
+    )
