@@ -66,7 +66,7 @@ async def serve(ports: list[int], control_port: int, identity: Identity) -> None
     for server in servers:
         server.close()
     deadline = loop.time() + DRAIN_SECONDS
-    # noqa because nothing announces that a connection fell idle.
+    # Nothing announces that a connection fell idle, so this one looks.
     while [one for one in list(connections) if not one.close_if_idle()] and loop.time() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 

@@ -66,6 +66,7 @@ class AdsProxy:
             try:
                 async with asyncio.timeout(TELL_SECONDS):
                     await channel.channel_ready()
-                return
             except TimeoutError:
                 logger.warning("ADS: still no TLS connection to %s (name, route, certificate?)", self._address)
+            else:
+                return

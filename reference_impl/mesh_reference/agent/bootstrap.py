@@ -20,6 +20,9 @@ LOCALITY_LABEL = "istio-locality"
 """Pod label ``region.zone.subzone``; without it istiod reads the node's labels."""
 _HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_CONNECTION_LIMIT = (
+    "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+)
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
 
@@ -35,6 +38,15 @@ def bootstrap(settings: AgentSettings) -> Json:
             "layers": [
                 {"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}},
                 {"name": "admin", "admin_layer": {}},
+            ]
+        },
+        # Stated only because Envoy warns of its absence in every log.
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {"@type": _CONNECTION_LIMIT, "max_active_downstream_connections": 2**31 - 1},
+                }
             ]
         },
         "dynamic_resources": {

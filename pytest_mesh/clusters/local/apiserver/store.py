@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_mesh.contracts import Json
 
@@ -130,9 +130,6 @@ class Store:
         names = sorted(place for place in shelf.items if not namespace or place[0] == namespace)
         return [shelf.items[place] for place in names]
 
-    def list(self, key: str, namespace: str = "") -> list[Json]:
-        return [item.obj for item in self.items(key, namespace)]
-
     def keys(self) -> Iterator[str]:
         return (key for key, shelf in self._shelves.items() if shelf.items)
 
@@ -212,3 +209,7 @@ class Store:
         for shelf in self._shelves.values():
             for subscription in shelf.subscriptions:
                 subscription.wake()
+
+    def list(self, key: str, namespace: str = "") -> Sequence[Json]:
+        """Give the stored objects themselves, ordered as :meth:`items` orders them: read them, never change them."""
+        return [item.obj for item in self.items(key, namespace)]
