@@ -1,0 +1,157 @@
+"""The ConformanceReport: Gateway API's fields and names, and evidence per check. Pure; the same input gives the same text.
+
+A feature is supported only when every check of it ran and passed. Whatever was
+claimed and not proven is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pytest_mesh.contracts import Evidence, Implementation, Json, Outcome
+from pytest_mesh.hooks import FeatureData
+
+API_VERSION = "conformance.pytest-mesh.dev/v1alpha1"
+Standing = Literal["supported", "failed", "unproven", "unsupported"]
+
+_SKIPPED: frozenset[Outcome] = frozenset({"skipped", "not-applicable"})
+
+
+def standing(evidence: Sequence[Evidence], *, claimed: bool) -> Standing:
+    """Say how a feature stands after its checks."""
+    outcomes = {one.outcome for one in evidence}
+    if "failed" in outcomes:
+        return "failed"
+    if outcomes == {"passed"}:
+        return "supported"
+    return "unproven" if claimed else "unsupported"
+
+
+def by_feature(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
+    """Group evidence by feature, in the order of the checks' names."""
+    grouped: dict[str, list[Evidence]] = {}
+    for one in sorted(evidence, key=lambda item: item.check):
+        grouped.setdefault(one.feature, []).append(one)
+    return grouped
+
+
+def build(
+    evidence: Sequence[Evidence],
+    features: Sequence[FeatureData],
+    *,
+    implementation: Implementation,
+    suite: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    date: str,
+) -> Json:
+    """Give the report as JSON; ``date`` is RFC 3339."""
+    known = {feature.id: feature for feature in features}
+    grouped = by_feature(evidence)
+    profiles = sorted({feature.profile for feature in features})
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ConformanceReport",
+        "date": date,
+        "mode": "default",
+        "implementation": {
+            "organization": implementation.organization,
+            "project": implementation.project or implementation.name,
+            "url": implementation.url,
+            "version": implementation.version,
+            "contact": list(implementation.contact),
+        },
+        "suite": {**suite, "oracle": "unconfirmed"},
+        "environment": dict(environment),
+        "profiles": [
+            _profile(name, [one for one in features if one.profile == name], grouped, implementation)
+            for name in profiles
+        ],
+        "succeededProvisionalTests": sorted(
+            one.check
+            for one in evidence
+            if one.outcome == "passed" and known.get(one.feature) and known[one.feature].level == "provisional"
+        ),
+        "tests": [_test(one, known.get(one.feature)) for one in sorted(evidence, key=lambda item: item.check)],
+    }
+
+
+def claims(implementation: Implementation, feature: str) -> bool:
+    """Whether the implementation's file declares a feature."""
+    return implementation.features == "all" or feature in implementation.features
+
+
+def _profile(
+    name: str,
+    features: Sequence[FeatureData],
+    grouped: Mapping[str, Sequence[Evidence]],
+    implementation: Implementation,
+) -> Json:
+    found = [one for feature in features for one in grouped.get(feature.id, ())]
+    profile: Json = {"name": name, "summary": _summary(found)}
+    for level in ("core", "extended"):
+        of_level = sorted((one for one in features if one.level == level), key=lambda one: one.id)
+        checks = [one for feature in of_level for one in grouped.get(feature.id, ())]
+        if level == "extended" and not checks:
+            continue
+        profile[level] = _level(of_level, checks, grouped, implementation)
+    profile["inconclusiveTests"] = sorted(
+        one.check for one in found if one.outcome in {"inconclusive", "infrastructure"}
+    )
+    profile["waivedTests"] = [
+        {"id": one.check, "reason": one.message}
+        for one in sorted(found, key=lambda x: x.check)
+        if one.outcome == "waived"
+    ]
+    return profile
+
+
+def _level(
+    features: Sequence[FeatureData],
+    checks: Sequence[Evidence],
+    grouped: Mapping[str, Sequence[Evidence]],
+    implementation: Implementation,
+) -> Json:
+    standings = {one.id: standing(grouped.get(one.id, ()), claimed=claims(implementation, one.id)) for one in features}
+    failed = sorted(one.check for one in checks if one.outcome == "failed")
+    skipped = sorted(one.check for one in checks if one.outcome in _SKIPPED)
+    unproven = sorted(name for name, word in standings.items() if word == "unproven")
+    complete = not skipped and not unproven and all(one.outcome == "passed" for one in checks)
+    return {
+        "result": "failure" if failed else "success" if complete else "partial",
+        "statistics": {
+            "Passed": sum(one.outcome == "passed" for one in checks),
+            "Skipped": len(skipped),
+            "Failed": len(failed),
+        },
+        "skippedTests": skipped,
+        "failedTests": failed,
+        "supportedFeatures": sorted(name for name, word in standings.items() if word == "supported"),
+        "unsupportedFeatures": sorted(name for name, word in standings.items() if word == "unsupported"),
+        "unprovenFeatures": unproven,
+    }
+
+
+def _summary(found: Sequence[Evidence]) -> str:
+    counts: dict[str, int] = {}
+    for one in found:
+        counts[one.outcome] = counts.get(one.outcome, 0) + 1
+    said = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+    return said or "no check ran"
+
+
+def _test(one: Evidence, feature: FeatureData | None) -> Json:
+    test: Json = {
+        "id": one.check,
+        "profile": feature.profile if feature else "",
+        "level": feature.level if feature else "",
+        "feature": one.feature,
+        "verdict": one.outcome,
+        "seconds": round(one.seconds, 3),
+        "evidence": dict(one.facts),
+    }
+    if one.message:
+        test["message"] = one.message
+    if one.bundle:
+        test["bundle"] = one.bundle
+    return test

@@ -1,0 +1,58 @@
+"""Takes secrets out of whatever is written for people: Secret data, private keys, tokens, credentials. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+GONE = "[redacted]"
+
+_PATTERNS = (
+    re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+    # JSON Web Tokens: base64 of '{"' twice, then a signature.
+    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    # A private key in base64 of PEM, as Secrets and kubeconfigs hold it.
+    re.compile(r"\bLS0tLS1CRUdJTi[A-Za-z0-9+/]*(?:UFJJVkFURSBLRV|QUklWQVRFIEtFW|BSSVZBVEUgS0VZ)[A-Za-z0-9+/=]*"),
+)
+_NAMED = re.compile(
+    r"""(?ix) ( ["']? (?:[\w-]*(?:password|passwd|secret|token|credential|api[_-]?key|client-key-data)) ["']?
+        \s* [:=] \s* ) (?: "(?:[^"\\]|\\.)+" | '[^']+' | [^\s,;"'\[{}\]]{6,} )"""
+)
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+
+
+def redact_text(text: str) -> str:
+    """Give text without what looks like a secret."""
+    for pattern in _PATTERNS:
+        text = pattern.sub(GONE, text)
+    text = _AUTHORIZATION.sub(rf"\1 {GONE}", text)
+    return _NAMED.sub(rf"\1{GONE}", text)
+
+
+def redact(value: Any) -> Any:
+    """Give JSON without secrets: a Secret's data, named fields, header pairs, and patterns in every string."""
+    if isinstance(value, dict):
+        if value.get("kind") == "Secret":
+            hidden = {key: dict.fromkeys(value[key] or {}, GONE) for key in ("data", "stringData") if key in value}
+            value = {**value, **hidden}
+            metadata = dict(value.get("metadata") or {})
+            metadata.pop("annotations", None)  # last-applied holds the data once more
+            value["metadata"] = metadata
+        return {key: GONE if _is_secret(key, item) else redact(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        if len(value) == 2 and isinstance(value[0], str) and value[0].lower() in _SECRET_HEADERS:
+            return [value[0], GONE]
+        return [redact(item) for item in value]
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    name = key.lower()
+    if name in {"secretname", "secret_name", "token_path", "tokenpath"}:
+        return False
+    return name in {*_SECRET_HEADERS, "password", "passwd", "token", "private_key", "privatekey", "inline_bytes"} or (
+        name.endswith(("-key-data", "_token", "password"))
+    )

@@ -1,0 +1,186 @@
+"""Who owns the cluster: made by the first process that needs it, shared by all, removed by the controller.
+
+Under xdist each worker is a session of its own: a file lock lets one make the
+cluster, a handle file tells the others, and only the controller removes it. A
+failure to make one is remembered, so that it is met once and not by each test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pytest_mesh.backends import SHARED_NAME
+from pytest_mesh.contracts import Cluster, Implementation, Progress
+from pytest_mesh.failures import Infrastructure
+from pytest_mesh.hooks import Backend, ClusterRequest
+from pytest_mesh.implementations import installer
+from pytest_mesh.kube import Kube
+from pytest_mesh.options import Options
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """A mesh on a cluster."""
+
+    cluster: Cluster
+    implementation: Implementation
+    kube: Kube
+
+
+class MeshSession:
+    """One process's view of the run's cluster and mesh."""
+
+    def __init__(
+        self,
+        options: Options,
+        backends: Mapping[str, Backend],
+        implementation: Implementation,
+        progress: Progress,
+        *,
+        shared: Path | None = None,
+        controller_pid: int | None = None,
+    ) -> None:
+        self.options = options
+        self.implementation = implementation
+        self._backend = backends[options.cluster]
+        self._progress = progress
+        self._shared = shared
+        self._owns_shared = shared is None
+        self._controller_pid = controller_pid or os.getpid()
+        self._cluster: Cluster | None = None
+        self._mesh: Mesh | None = None
+        self._error: Infrastructure | None = None
+
+    @property
+    def shared(self) -> Path:
+        """Directory (mode 0700) that all processes of this run share; made at first use."""
+        if self._shared is None:
+            self._shared = Path(tempfile.mkdtemp(prefix="pytest-mesh-"))
+        return self._shared
+
+    @property
+    def started(self) -> bool:
+        """Whether any process of the run made or found a cluster."""
+        return self._shared is not None and (self._shared / "cluster.json").exists()
+
+    def cluster(self) -> Cluster:
+        """Give the run's cluster; raises ``Infrastructure``, the same one each time."""
+        if self._cluster is None:
+            with self._lock("cluster"):
+                self._cluster = self._remembered("cluster", self._acquire)
+        return self._cluster
+
+    def mesh(self) -> Mesh:
+        """Give the run's mesh, installed on its cluster; raises ``Infrastructure``."""
+        if self._mesh is None:
+            cluster = self.cluster()
+            with self._lock("mesh"):
+                self._mesh = self._remembered("mesh", lambda: self._install(cluster))
+        return self._mesh
+
+    @contextlib.contextmanager
+    def turn(self, *, exclusive: bool) -> Iterator[None]:
+        """Hold the mesh for one test: beside others, or alone. A test that waits to be alone lets no other pass."""
+        mode = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        with (self.shared / "mesh.turn").open("a") as turn, (self.shared / "mesh.held").open("a") as held:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            fcntl.flock(held, mode)
+            fcntl.flock(turn, fcntl.LOCK_UN)
+            yield
+
+    def release(self, *, failed: bool) -> str:
+        """End the run (controller only): remove the cluster, or say in one line how to use and remove the kept one."""
+        message = ""
+        try:
+            if self.started:
+                message = self._release(failed=failed)
+        finally:
+            if self._shared is not None and self._owns_shared:
+                shutil.rmtree(self._shared, ignore_errors=True)
+        return message
+
+    # ------------------------------------------------------------ inside
+
+    def _acquire(self) -> Cluster:
+        handle = self.shared / "cluster.json"
+        if handle.exists():
+            return self._backend.attach(json.loads(handle.read_text())["handle"])
+        cluster = None if self.options.fresh else self._backend.find(self._request())
+        found = cluster is not None
+        if cluster is None:
+            cluster = self._backend.start(self._request())
+        else:
+            self._progress(f"cluster: using {cluster.name!r}, which is up already (--mesh-fresh starts another)")
+        _write(handle, json.dumps({"handle": cluster.handle(), "found": found}))
+        return cluster
+
+    def _install(self, cluster: Cluster) -> Mesh:
+        mesh = Mesh(
+            cluster,
+            self.implementation,
+            Kube.load(cluster.kubeconfig, self.options.context or None),
+        )
+        installed = self.shared / "mesh.installed"
+        if not installed.exists():
+            if self.options.cluster != "existing" or self.options.install:
+                installer.install(cluster, mesh.kube, self.implementation, self._progress)
+            _write(installed, self.implementation.name)
+        return mesh
+
+    def _request(self) -> ClusterRequest:
+        keep = self.options.keep != "never"
+        return ClusterRequest(
+            name=SHARED_NAME if keep and not self.options.fresh else f"pytest-{self._controller_pid}",
+            lifeline_pid=None if keep else self._controller_pid,
+            progress=self._progress,
+            kubeconfig=Path(self.options.kubeconfig) if self.options.kubeconfig else None,
+            context=self.options.context or None,
+        )
+
+    def _release(self, *, failed: bool) -> str:
+        data = json.loads((self.shared / "cluster.json").read_text())
+        cluster = self._backend.attach(data["handle"]) if self._cluster is None else self._cluster
+        if data["found"] or cluster.backend == "existing":
+            return ""
+        if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
+            return (
+                f"cluster: {cluster.name!r} is kept: export KUBECONFIG={cluster.kubeconfig}; "
+                f"remove it with: pytest-mesh cluster down --name {cluster.name}"
+            )
+        cluster.down()
+        return ""
+
+    def _remembered(self, what: str, make: Callable[[], T]) -> T:
+        """Call ``make`` unless it failed before, here or in another process."""
+        memo = self.shared / f"{what}.failed"
+        if memo.exists():
+            raise Infrastructure(memo.read_text())
+        try:
+            return make()
+        except Infrastructure as error:
+            _write(memo, str(error))
+            raise
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        with (self.shared / f"{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that no other process reads half of it."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.rename(path)
