@@ -120,7 +120,8 @@ class WorkloadCertificates:
                 jitter=jitter,
             )
             logger.info("certificate %x until %s; renewal in %.1f s", fresh.serial, fresh.expires.isoformat(), pause)
-            await asyncio.sleep(pause)
+            # Clocks that differ by more than the lifetime must not turn into a storm of requests.
+            await asyncio.sleep(max(pause, rotation.FIRST_RETRY_SECONDS))
 
     async def _fetch(self) -> WorkloadCertificate:
         key = ec.generate_private_key(ec.SECP256R1())  # a fresh one each time
