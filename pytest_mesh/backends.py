@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 from pytest_mesh.contracts import Cluster, Json
 from pytest_mesh.failures import Infrastructure
@@ -18,28 +19,36 @@ class LocalBackend:
 
     def find(self, request: ClusterRequest) -> Cluster | None:
         del request
-        return self._cluster_class().find(SHARED_NAME)  # type: ignore[no-any-return]
+        found: Cluster | None = _local().LocalCluster.find(SHARED_NAME)
+        return found
 
     def start(self, request: ClusterRequest) -> Cluster:
+        local = _local()
+        lifeline = False if request.lifeline_pid is None else request.lifeline_pid
         try:
-            return self._cluster_class().start(  # type: ignore[no-any-return]
-                name=request.name, lifeline=request.lifeline_pid is not None, progress=request.progress
-            )
-        except (OSError, RuntimeError) as error:
-            raise Infrastructure(f"--mesh-cluster=local: {error}") from error
+            cluster: Cluster = local.LocalCluster.start(name=request.name, lifeline=lifeline, progress=request.progress)
+        except (OSError, local.LocalClusterError) as error:
+            raise Infrastructure(f"--mesh-cluster=local: {error}; without it: --mesh-cluster=existing") from error
+        return cluster
 
     def attach(self, handle: Json) -> Cluster:
-        return self._cluster_class().attach(handle)  # type: ignore[no-any-return]
-
-    def _cluster_class(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        local = _local()
         try:
-            from pytest_mesh.clusters.local.cluster import LocalCluster
-        except ImportError as error:
-            raise Infrastructure(
-                f"--mesh-cluster=local needs the extra 'local' ({error}): pip install 'pytest-mesh[local]'; "
-                "without it: --mesh-cluster=existing"
-            ) from error
-        return LocalCluster
+            cluster: Cluster = local.LocalCluster.attach(handle)
+        except local.LocalClusterError as error:
+            raise Infrastructure(f"--mesh-cluster=local: {error}") from error
+        return cluster
+
+
+def _local() -> ModuleType:
+    try:
+        from pytest_mesh.clusters.local import cluster
+    except ImportError as error:
+        raise Infrastructure(
+            f"--mesh-cluster=local needs the extra 'local' ({error}): pip install 'pytest-mesh[local]'; "
+            "without it: --mesh-cluster=existing"
+        ) from error
+    return cluster
 
 
 class ExistingBackend:

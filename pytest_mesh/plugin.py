@@ -1,1 +1,141 @@
-"""The pytest plugin: hook functions. It knows pytest, and no mesh's inside."""
+"""The pytest plugin: hook functions. It knows pytest, and no mesh's inside.
+
+Nothing heavy is imported and nothing is started before a test asks for a mesh:
+not under --help or --collect-only, and not in a project without mesh tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mesh import hooks, options
+from pytest_mesh.fixtures import mesh, mesh_cluster, mesh_evidence, mesh_namespace, mesh_settings
+from pytest_mesh.keys import RECORDS, RUN, TestState, feature_of
+from pytest_mesh.report import gathering
+from pytest_mesh.report.gathering import Collector
+from pytest_mesh.run import Run
+
+if TYPE_CHECKING:
+    from pytest_mesh.hooks import Backend
+
+__all__ = ["mesh", "mesh_cluster", "mesh_evidence", "mesh_namespace", "mesh_settings"]
+
+MARKERS = (
+    "mesh_namespace(name): fix the name of the test's namespace (not on an existing cluster)",
+    "mesh_exclusive: the test changes the whole mesh; nothing else runs beside it",
+    "mesh_feature(name): the test is a check of this feature of the conformance catalogue",
+)
+
+
+# ------------------------------------------------------------ configuration
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+    if not config.option.help and not config.option.version:
+        run = config.stash[RUN] = Run(config)
+        if not run.worker:
+            config.pluginmanager.register(Collector(run), "mesh-collector")
+
+
+def pytest_mesh_backends(config: pytest.Config) -> Mapping[str, Backend]:
+    del config
+    from pytest_mesh import backends
+
+    return backends.shipped()
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return options.header(config.stash[RUN].options) if RUN in config.stash else None
+
+
+# ------------------------------------------------------------ collection
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    run = session.config.stash[RUN]
+    named = {(item.nodeid, feature_of(item)) for item in session.items if feature_of(item)}
+    unknown = sorted(f"{node}: feature {name!r}" for node, name in named if run.features and name not in run.features)
+    if unknown:
+        raise pytest.UsageError(f"not in the catalogue of features: {'; '.join(unknown)}")
+
+
+# ------------------------------------------------------------ a test
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    run = item.config.stash[RUN]
+    item.stash[RECORDS] = TestState()
+    if not _is_mesh_test(item) or not run.worker:
+        return (yield)
+    exclusive = item.get_closest_marker("mesh_exclusive") is not None
+    with run.session().turn(exclusive=exclusive):
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    feature = feature_of(item)
+    if not feature:
+        return
+    item.user_properties.append(("mesh_feature", feature))
+    run = item.config.stash[RUN]
+    implementation = run.implementation
+    if implementation.features != "all" and feature not in implementation.features:
+        item.stash[RECORDS].outcome = "not-applicable"
+        pytest.skip(f"not applicable: implementation {implementation.name!r} does not declare {feature}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report: pytest.TestReport = yield
+    if RECORDS in item.stash and _is_mesh_test(item):
+        gathering.note(item, call, report, item.config.stash[RUN])
+    return report
+
+
+# ------------------------------------------------------------ the run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    del exitstatus
+    run = session.config.stash[RUN]
+    if not run.worker:
+        gathering.conclude(session, run)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    run = config.stash[RUN]
+    if run.evidence and not run.worker:
+        gathering.print_summary(terminalreporter, run)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RUN in config.stash:
+        config.stash[RUN].finish()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput.update(node.config.stash[RUN].share())
+
+
+# ------------------------------------------------------------ inside
+
+
+def _is_mesh_test(item: pytest.Item) -> bool:
+    return bool(feature_of(item)) or any(name in __all__ for name in getattr(item, "fixturenames", ()))

@@ -11,8 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,31 +46,18 @@ class MeshSession:
         implementation: Implementation,
         progress: Progress,
         *,
-        shared: Path | None = None,
-        controller_pid: int | None = None,
+        shared: Path,
+        controller_pid: int,
     ) -> None:
         self.options = options
         self.implementation = implementation
         self._backend = backends[options.cluster]
         self._progress = progress
-        self._shared = shared
-        self._owns_shared = shared is None
-        self._controller_pid = controller_pid or os.getpid()
+        self.shared = shared
+        """Directory that all processes of this run share."""
+        self._controller_pid = controller_pid
         self._cluster: Cluster | None = None
         self._mesh: Mesh | None = None
-        self._error: Infrastructure | None = None
-
-    @property
-    def shared(self) -> Path:
-        """Directory (mode 0700) that all processes of this run share; made at first use."""
-        if self._shared is None:
-            self._shared = Path(tempfile.mkdtemp(prefix="pytest-mesh-"))
-        return self._shared
-
-    @property
-    def started(self) -> bool:
-        """Whether any process of the run made or found a cluster."""
-        return self._shared is not None and (self._shared / "cluster.json").exists()
 
     def cluster(self) -> Cluster:
         """Give the run's cluster; raises ``Infrastructure``, the same one each time."""
@@ -101,14 +86,17 @@ class MeshSession:
 
     def release(self, *, failed: bool) -> str:
         """End the run (controller only): remove the cluster, or say in one line how to use and remove the kept one."""
-        message = ""
-        try:
-            if self.started:
-                message = self._release(failed=failed)
-        finally:
-            if self._shared is not None and self._owns_shared:
-                shutil.rmtree(self._shared, ignore_errors=True)
-        return message
+        data = json.loads((self.shared / "cluster.json").read_text())
+        cluster = self._backend.attach(data["handle"]) if self._cluster is None else self._cluster
+        if data["found"] or cluster.backend == "existing":
+            return ""
+        if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
+            return (
+                f"cluster: {cluster.name!r} is kept: export KUBECONFIG={cluster.kubeconfig}; "
+                f"remove it with: pytest-mesh cluster down --name {cluster.name}"
+            )
+        cluster.down()
+        return ""
 
     # ------------------------------------------------------------ inside
 
@@ -147,19 +135,6 @@ class MeshSession:
             kubeconfig=Path(self.options.kubeconfig) if self.options.kubeconfig else None,
             context=self.options.context or None,
         )
-
-    def _release(self, *, failed: bool) -> str:
-        data = json.loads((self.shared / "cluster.json").read_text())
-        cluster = self._backend.attach(data["handle"]) if self._cluster is None else self._cluster
-        if data["found"] or cluster.backend == "existing":
-            return ""
-        if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
-            return (
-                f"cluster: {cluster.name!r} is kept: export KUBECONFIG={cluster.kubeconfig}; "
-                f"remove it with: pytest-mesh cluster down --name {cluster.name}"
-            )
-        cluster.down()
-        return ""
 
     def _remembered(self, what: str, make: Callable[[], T]) -> T:
         """Call ``make`` unless it failed before, here or in another process."""

@@ -3,3 +3,8 @@
 What belongs here: what a file may say, and what the plugin ships. What does
 not: knowledge of one mesh in code.
 """
+
+from pathlib import Path
+
+SHIPPED = {name: Path(__file__).parent / f"{name}.toml" for name in ("none", "reference")}
+"""The files that the plugin ships, by name."""

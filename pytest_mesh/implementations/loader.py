@@ -16,16 +16,10 @@ import pytest_mesh
 from pytest_mesh.contracts import WORKLOAD_IMAGE, Image, Implementation, Json
 
 FORMAT = 1
-SHIPPED = ("none", "reference")
 
 
 class ImplementationError(ValueError):
     """A file that does not say what an implementation file must; names the file, the key and the rule."""
-
-
-def shipped() -> dict[str, Path]:
-    """Give the files that the plugin ships, by name."""
-    return {name: Path(__file__).parent / f"{name}.toml" for name in SHIPPED}
 
 
 def load(path: Path) -> Implementation:

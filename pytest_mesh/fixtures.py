@@ -1,0 +1,128 @@
+"""The public fixtures (docs/fixtures.md). They ask the run's session; nothing happens before a test asks one of them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mesh.keys import RECORDS, RUN
+
+if TYPE_CHECKING:
+    from pytest_mesh.contracts import Cluster, Implementation
+    from pytest_mesh.namespace import MeshNamespace
+    from pytest_mesh.record import Record
+    from pytest_mesh.session import Mesh
+    from pytest_mesh.settings import MeshSettings
+
+
+class RunningMesh:
+    """What the fixture ``mesh`` gives: the mesh on its cluster."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+
+    @property
+    def cluster(self) -> Cluster:
+        """The running cluster."""
+        return self._mesh.cluster
+
+    @property
+    def implementation(self) -> Implementation:
+        """What the implementation's file says."""
+        return self._mesh.implementation
+
+    @property
+    def kube(self) -> Any:
+        """Client of the cluster's API (``pytest_mesh.kube.Kube``)."""
+        return self._mesh.kube
+
+    @contextmanager
+    def namespace(
+        self,
+        name: str,
+        *,
+        settings: MeshSettings,
+        record: Record,
+        inject: bool = True,
+        bases: tuple[Path, ...] = (),
+        keep: Callable[[], bool] = lambda: False,
+    ) -> Iterator[MeshNamespace]:
+        """Make a namespace, injected unless ``inject`` is False; it is removed at the end unless ``keep()``."""
+        from pytest_mesh.lifetime import made_namespace
+        from pytest_mesh.namespace import MeshNamespace
+
+        labels = dict(self.implementation.injection_labels) if inject else {}
+        with made_namespace(self._mesh.kube, name, labels, keep=keep):
+            yield MeshNamespace(
+                name,
+                cluster=self.cluster,
+                kube=self._mesh.kube,
+                implementation=self.implementation,
+                settings=settings,
+                record=record,
+                bases=bases,
+            )
+
+
+@pytest.fixture(scope="session")
+def mesh_settings(pytestconfig: pytest.Config) -> MeshSettings:
+    """Settings of the checks: plain data; override this fixture to change one thing."""
+    from pytest_mesh.settings import MeshSettings
+
+    options = pytestconfig.stash[RUN].options
+    return MeshSettings(split_delta=options.split_delta, seed=options.seed)
+
+
+@pytest.fixture(scope="session")
+def mesh_cluster(pytestconfig: pytest.Config) -> Cluster:
+    """The running cluster: ``kubeconfig``, ``backend``, ``name``."""
+    return pytestconfig.stash[RUN].session().cluster()
+
+
+@pytest.fixture(scope="session")
+def mesh(pytestconfig: pytest.Config) -> RunningMesh:
+    """The mesh installed on the cluster: ``implementation``, ``cluster``, ``namespace(...)``."""
+    return RunningMesh(pytestconfig.stash[RUN].session().mesh())
+
+
+@pytest.fixture
+def mesh_evidence(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Takes facts that go into the report: ``mesh_evidence(key=value, ...)``."""
+    return _record(request.node).facts
+
+
+@pytest.fixture
+def mesh_namespace(
+    request: pytest.FixtureRequest, mesh: RunningMesh, mesh_settings: MeshSettings
+) -> Iterator[MeshNamespace]:
+    """A namespace of the test's own, injected; removed after the test. ``@pytest.mark.mesh_namespace(name)`` names it."""
+    item = request.node
+    run = request.config.stash[RUN]
+    marker = item.get_closest_marker("mesh_namespace")
+    if marker is not None and mesh.cluster.backend == "existing":
+        raise pytest.UsageError(
+            f"{item.nodeid}: mesh_namespace({marker.args[0]!r}) fixes a name; on --mesh-cluster=existing "
+            "namespaces have names of the run's own"
+        )
+    name = str(marker.args[0]) if marker is not None else _name(item.originalname or item.name)
+    bases = tuple(dict.fromkeys((item.path.parent, request.config.rootpath, request.config.invocation_params.dir)))
+    with mesh.namespace(
+        name, settings=mesh_settings, record=_record(item), bases=bases, keep=lambda: run.keeps(item)
+    ) as namespace:
+        item.stash[RECORDS].namespaces.append(namespace)
+        yield namespace
+
+
+def _record(item: pytest.Item) -> Record:
+    return item.stash[RECORDS].record
+
+
+def _name(test: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", test.lower().removeprefix("test_")).strip("-")[:30].rstrip("-")
+    return f"mesh-{slug or 'test'}-{secrets.token_hex(3)}"

@@ -1,0 +1,186 @@
+"""From pytest's reports to evidence, and from evidence to the run's end: exit code, table, report file.
+
+``note`` runs where the test runs (a worker, perhaps); what it writes travels on
+the report. Everything else runs on the controller only, after all workers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mesh.contracts import Evidence
+from pytest_mesh.failures import Infrastructure
+from pytest_mesh.keys import RECORDS, TestState, feature_of
+from pytest_mesh.report.verdict import exit_code, outcome_of
+
+if TYPE_CHECKING:
+    from pytest_mesh.run import Run
+
+_log = logging.getLogger(__name__)
+
+_UNPROVEN = frozenset({"inconclusive", "infrastructure"})
+_MESSAGE_CHARACTERS = 2_000
+
+
+def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
+    """Write down one phase of one test; save the bundle at its first failure."""
+    state = item.stash[RECORDS]
+    state.seconds += report.duration
+    phase = report.when
+    error = call.excinfo.value if call.excinfo is not None else None
+    if report.failed and error is not None:
+        _note_failure(item, report, run, state, error)
+    elif report.skipped and state.outcome is None:
+        state.outcome = "skipped"
+        state.message = _skip_reason(report)
+    elif report.passed and phase == "call" and state.outcome is None:
+        state.outcome = "passed"
+    if phase == "teardown":
+        _close(item, report, state)
+
+
+def _note_failure(
+    item: pytest.Item, report: pytest.TestReport, run: Run, state: TestState, error: BaseException
+) -> None:
+    outcome = outcome_of(error)
+    # The first failure is the one to tell of, but a failure outweighs what is merely unproven.
+    if state.outcome in {None, "passed"} or outcome == "failed":
+        state.outcome = outcome
+        state.message = str(error)[:_MESSAGE_CHARACTERS] or type(error).__name__
+    vars(report)["mesh_outcome"] = outcome  # travels to the controller with the report
+    if isinstance(error, Infrastructure):
+        report.longrepr = f"mesh: infrastructure: {error}"
+    if outcome in _UNPROVEN and report.when == "call":
+        # pytest and JUnit call a failure outside the call an error: nobody is blamed.
+        report.when = "setup"
+    if not state.bundle and state.namespaces:
+        from pytest_mesh.report import bundle
+
+        root = item.config.rootpath / run.options.artifacts
+        text = report.longreprtext
+        state.bundle = str(bundle.save(root, item.nodeid, text, state.namespaces))
+    if state.bundle:
+        report.sections.append(("mesh", f"evidence is saved in {state.bundle}"))
+
+
+def _close(item: pytest.Item, report: pytest.TestReport, state: TestState) -> None:
+    from pytest_mesh.report.redaction import redact, redact_text
+
+    evidence = Evidence(
+        check=item.nodeid,
+        feature=feature_of(item),
+        outcome=state.outcome or "skipped",
+        seconds=state.seconds,
+        facts=redact(_as_json(state.record.evidence)),
+        message=redact_text(state.message),
+        bundle=state.bundle,
+    )
+    vars(report)["mesh_evidence"] = dataclasses.asdict(evidence)
+    report.user_properties.append(("mesh_outcome", evidence.outcome))
+    for key, value in evidence.facts.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        report.user_properties.append((f"mesh_{key}", text))
+    if evidence.bundle:
+        report.user_properties.append(("mesh_bundle", evidence.bundle))
+
+
+class Collector:
+    """Registered on the controller: takes what the reports carry."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count failures and keep evidence."""
+        run = self._run
+        if report.failed:
+            if getattr(report, "mesh_outcome", "failed") in _UNPROVEN:
+                run.unproven += 1
+            else:
+                run.failures += 1
+        data = getattr(report, "mesh_evidence", None)
+        if data is None:
+            return
+        evidence = Evidence(**data)
+        if report.nodeid in run.evidence:
+            # Whoever ran it again: a check that needed it proves nothing.
+            evidence = dataclasses.replace(
+                evidence,
+                outcome="inconclusive" if evidence.outcome == "passed" else evidence.outcome,
+                facts={**evidence.facts, "rerun": True},
+                message=evidence.message or "the check was run more than once",
+            )
+            run.unproven += evidence.outcome == "inconclusive"
+        run.evidence[report.nodeid] = evidence
+
+
+def conclude(session: pytest.Session, run: Run) -> None:
+    """Set the run's exit code and write the report file."""
+    suite = [one for one in run.evidence.values() if one.feature]
+    session.exitstatus = exit_code(
+        int(session.exitstatus), failures=run.failures, unproven=run.unproven, suite=suite or None
+    )
+    run.failed = session.exitstatus != 0
+    if run.options.report and run.evidence:
+        path = session.config.invocation_params.dir / run.options.report
+        try:
+            _write_report(path, run)
+        except OSError as error:
+            run.notices.append(f"report: {path}: {error.strerror}")
+            session.exitstatus = max(int(session.exitstatus), 1)
+        else:
+            run.notices.append(f"report: {path}")
+
+
+def print_summary(reporter: Any, run: Run) -> None:
+    """Write the table and where things are; nothing when no mesh test ran."""
+    from pytest_mesh.report import table
+
+    suite = [one for one in run.evidence.values() if one.feature]
+    if suite:
+        reporter.write_sep("=", f"mesh: {run.implementation.name} on {run.options.cluster}")
+        tones = {"good": {"green": True}, "bad": {"red": True}, "unsure": {"yellow": True}, "plain": {}}
+        for text, tone in table.lines(suite, list(run.features.values()), run.implementation):
+            reporter.write_line(text, **tones[tone])
+        reporter.write_line(table.totals(suite))
+    bundles = sorted({one.bundle for one in run.evidence.values() if one.bundle})
+    for path in bundles:
+        reporter.write_line(f"mesh: evidence of a failure: {path}")
+    for line in run.notices:
+        reporter.write_line(f"mesh: {line}")
+
+
+def _write_report(path: Path, run: Run) -> None:
+    from pytest_mesh import __version__, documents
+    from pytest_mesh.report import environment, model
+
+    try:
+        described = environment.describe(run.session().mesh()) if run.cluster_started else {"provider": "none"}
+    except Infrastructure as error:
+        described = {"provider": run.options.cluster, "error": str(error)}
+    data = model.build(
+        list(run.evidence.values()),
+        list(run.features.values()),
+        implementation=run.implementation,
+        suite={"name": "mesh_conformance", "version": __version__, "seed": run.options.seed},
+        environment=described,
+        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(documents.write(data))
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+
+
+def _as_json(value: dict[str, Any]) -> Any:
+    """Give facts as JSON; what is none becomes its text."""
+    return json.loads(json.dumps(value, default=str))

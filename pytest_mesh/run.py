@@ -1,0 +1,238 @@
+"""One pytest process's part in a run: options, implementation, and (once a test needs them) session and verdict.
+
+Light: what is heavy is imported when the session is made.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mesh.contracts import Evidence, Implementation
+from pytest_mesh.hooks import Backend, FeatureData
+from pytest_mesh.options import KIND_LINE, Options, resolve, unknown
+
+if TYPE_CHECKING:
+    from pytest_mesh.session import MeshSession
+
+_POLL_SECONDS = 0.1
+
+
+class Run:
+    """State of the plugin for one process: the controller, a worker, or the only one."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.options: Options = resolve(config, os.environ)
+        self.backends: dict[str, Backend] = _merged(config.hook.pytest_mesh_backends(config=config))
+        self._check_backend()
+        self._implementation: Implementation | None = None
+        self._implementation_path = self._find_implementation()
+        self._session: MeshSession | None = None
+        self._features: dict[str, FeatureData] | None = None
+        self._relay: ProgressRelay | None = None
+        worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self.worker = worker is not None
+        self._shared = Path(worker["mesh_shared"]) if worker else None
+        self._controller_pid = int(worker["mesh_controller"]) if worker else os.getpid()
+        self.evidence: dict[str, Evidence] = {}
+        """By node id; on the controller, of the whole run."""
+        self.failures = 0
+        self.unproven = 0
+        self.failed = False
+        self.notices: list[str] = []
+        """Lines for the terminal's summary."""
+
+    # ------------------------------------------------------------ what is known
+
+    @property
+    def implementation(self) -> Implementation:
+        """Content of the implementation's file; read at first use."""
+        if self._implementation is None:
+            from pytest_mesh.implementations.loader import ImplementationError, load
+
+            try:
+                self._implementation = load(self._implementation_path)
+            except ImplementationError as error:
+                raise pytest.UsageError(f"--mesh-implementation: {error}") from error
+        return self._implementation
+
+    @property
+    def features(self) -> Mapping[str, FeatureData]:
+        """Every feature that a suite registered, by id."""
+        if self._features is None:
+            listed: Sequence[Sequence[FeatureData]] = self.config.hook.pytest_mesh_features(config=self.config)
+            self._features = {feature.id: feature for features in listed for feature in features}
+        return self._features
+
+    def session(self) -> MeshSession:
+        """Give the session; the first call makes it."""
+        if self._session is None:
+            from pytest_mesh.session import MeshSession
+
+            self._session = MeshSession(
+                self.options,
+                self.backends,
+                self.implementation,
+                self.progress,
+                shared=self.shared(),
+                controller_pid=self._controller_pid,
+            )
+        return self._session
+
+    @property
+    def cluster_started(self) -> bool:
+        """Whether any process of the run made or found a cluster."""
+        return self._shared is not None and (self._shared / "cluster.json").exists()
+
+    def shared(self) -> Path:
+        """Give the directory (mode 0700) that all processes of the run share; made at first use."""
+        if self._shared is None:
+            self._shared = Path(tempfile.mkdtemp(prefix="pytest-mesh-"))
+        return self._shared
+
+    def keeps(self, item: pytest.Item) -> bool:
+        """Whether a test's namespace is kept after it."""
+        from pytest_mesh.keys import RECORDS
+
+        keep = self.options.keep
+        return keep == "always" or (keep == "on-failure" and item.stash[RECORDS].outcome not in {None, "passed"})
+
+    # ------------------------------------------------------------ xdist
+
+    def share(self) -> dict[str, Any]:
+        """Make what workers are told (controller only)."""
+        shared = self.shared()
+        if self._relay is None:
+            self._relay = ProgressRelay(shared / "progress.log", self._print)
+        return {"mesh_shared": str(shared), "mesh_controller": os.getpid()}
+
+    def finish(self) -> None:
+        """Remove the cluster (not in a worker), and say where it is when it is kept."""
+        if self._relay is not None:
+            self._relay.close()
+        if self._shared is None or self.worker:
+            return
+        try:
+            if self.cluster_started:
+                self._release()
+        finally:
+            shutil.rmtree(self._shared, ignore_errors=True)
+
+    def _release(self) -> None:
+        started = time.monotonic()
+        try:
+            message = self.session().release(failed=self.failed)
+        except Exception as error:  # noqa: BLE001 - the verdict stands; what is left behind must be named
+            message = f"cluster: could not be removed: {error}"
+        if message:
+            self._print(message)
+        elif self.options.cluster != "existing":
+            self._print(f"cluster: released in {time.monotonic() - started:.1f} s")
+
+    # ------------------------------------------------------------ progress
+
+    def progress(self, line: str) -> None:
+        """Tell a person who waits; from a worker by way of the controller."""
+        if self.worker:
+            with (self.shared() / "progress.log").open("a") as file:
+                file.write(line + "\n")
+        else:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            return
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        if capture is None:
+            _write_line(reporter, line)
+            return
+        with capture.global_and_fixture_disabled():
+            _write_line(reporter, line)
+
+    # ------------------------------------------------------------ inside
+
+    def _check_backend(self) -> None:
+        name = self.options.cluster
+        if name in self.backends:
+            return
+        if name == "kind":
+            raise pytest.UsageError(KIND_LINE.format(names=", ".join(sorted(self.backends))))
+        raise pytest.UsageError(unknown("--mesh-cluster", name, self.backends))
+
+    def _find_implementation(self) -> Path:
+        from pytest_mesh.implementations import SHIPPED
+
+        known = _merged(self.config.hook.pytest_mesh_implementations(config=self.config))
+        known = {**SHIPPED, **known}
+        name = self.options.implementation
+        if name in known:
+            if self.options.cluster == "existing" and self.options.sources["implementation"] == "default":
+                raise pytest.UsageError(
+                    "--mesh-cluster=existing: say which mesh is there by --mesh-implementation "
+                    f"(choose from: {', '.join(sorted(known))}, or a file)"
+                )
+            return known[name]
+        if name.endswith(".toml") or "/" in name:
+            path = self.config.invocation_params.dir / name
+            if not path.is_file():
+                raise pytest.UsageError(f"--mesh-implementation: no file {name}")
+            return path
+        line = unknown("--mesh-implementation", name, known)
+        raise pytest.UsageError(f"{line}; or the path of an implementation file (.toml)")
+
+
+class ProgressRelay:
+    """Prints on the controller the lines that workers write to a shared file."""
+
+    def __init__(self, path: Path, write: Any) -> None:
+        self._path = path
+        self._write = write
+        self._stop = threading.Event()
+        self._position = 0
+        self._thread = threading.Thread(target=self._follow, name="mesh-progress", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Print what is left and end."""
+        self._stop.set()
+        self._thread.join()
+        self._read()
+
+    def _follow(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            with self._path.open() as file:
+                file.seek(self._position)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        whole = text[: text.rfind("\n") + 1]
+        self._position += len(whole.encode())
+        for line in whole.splitlines():
+            self._write(line)
+
+
+def _write_line(reporter: Any, line: str) -> None:
+    reporter.ensure_newline()
+    reporter.write_line(f"mesh: {line}")
+
+
+def _merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge the hook's answers; the plugin called first wins."""
+    merged: dict[str, Any] = {}
+    for mapping in reversed(mappings):
+        merged.update(mapping)
+    return merged
