@@ -73,10 +73,15 @@ class Image:
 class Cluster(Protocol):
     """A running Kubernetes cluster, however it came to be."""
 
-    backend: str
-    """``local``, ``kind`` or ``existing``."""
-    name: str
-    kubeconfig: Path
+    @property
+    def backend(self) -> str:
+        """``local``, ``kind`` or ``existing``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kubeconfig(self) -> Path: ...
 
     def add_images(self, images: Mapping[str, Image], progress: Progress) -> None:
         """Make image names runnable: by the image table, or by building and loading them."""

@@ -1,0 +1,233 @@
+"""The handle of an embedded cluster: start it, find it, fill its image table, end it.
+
+Synchronous and light: it starts one process and talks to it by files and
+signals. It speaks no Kubernetes; for that there is the kubeconfig.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+from pytest_mesh.clusters.local import state
+from pytest_mesh.contracts import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_mesh.contracts import Json, Progress
+
+_READY_SECONDS: Final = 30.0
+"""Far beyond what a start takes (below one second), so that a slow machine is not a failure."""
+_END_SECONDS: Final = 10.0
+
+
+class LocalClusterError(Exception):
+    """The cluster could not be started, found or ended; the text says why and what to do."""
+
+
+class LocalCluster:
+    """A running embedded cluster (a ``contracts.Cluster``)."""
+
+    backend: str = "local"
+    _children: ClassVar[dict[int, subprocess.Popen[bytes]]] = {}
+    """Clusters that this process started, by pid: a child must be waited for."""
+
+    def __init__(self, directory: Path, held: state.State) -> None:
+        self.directory = directory
+        self.name = held.name
+        self.kubeconfig = directory / "kubeconfig"
+        self._state = held
+
+    @classmethod
+    def start(
+        cls,
+        name: str = "mesh",
+        run_dir: Path | None = None,
+        lifeline: bool | int = True,
+        progress: Progress = lambda _: None,
+    ) -> Self:
+        """Start a cluster; returns when its API answers.
+
+        ``lifeline`` is the process whose end ends the cluster: this one (True),
+        another (its pid), or none (False). Raises LocalClusterError when one of
+        that name runs already or when the start fails.
+        """
+        began = time.monotonic()
+        directory = (run_dir or state.default_directory(name)).absolute()
+        with state.lock(directory):
+            held = state.read(directory)
+            if held is not None and held.alive:
+                raise LocalClusterError(
+                    f"cluster {name!r} runs already (pid {held.pid}, {directory}): use it, or end it with "
+                    f"`pytest-mesh cluster down`"
+                )
+            _remove_stale(directory)
+            (directory / "logs").mkdir(mode=0o700, parents=True)
+            directory.chmod(0o700)
+            (directory / "images.json").write_text("{}")
+            cluster = cls._launch(directory, name, lifeline)
+        progress(f"cluster: API ready in {time.monotonic() - began:.1f} s")
+        return cluster
+
+    @classmethod
+    def _launch(cls, directory: Path, name: str, lifeline: bool | int) -> Self:
+        ready, says = os.pipe()
+        fds = [says]
+        arguments = ["--run-dir", str(directory), "--name", name, "--ready-fd", str(says)]
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, ready)
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
+            fds.append(listener.fileno())
+            arguments += ["--listen-fd", str(listener.fileno())]
+            if lifeline is not False:
+                pidfd = os.pidfd_open(os.getpid() if lifeline is True else lifeline)
+                stack.callback(os.close, pidfd)
+                fds.append(pidfd)
+                arguments += ["--lifeline-pidfd", str(pidfd)]
+            log = stack.enter_context((directory / "logs" / "init.log").open("ab"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pytest_mesh.clusters.local.node.init", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=fds,
+                start_new_session=True,
+                cwd="/",
+            )
+            os.close(says)
+            try:
+                answer = _read_answer(ready)
+                if answer != "ready\n":
+                    answer = answer or _tail(directory / "logs" / "init.log")
+                    raise LocalClusterError(f"the cluster did not start ({directory}):\n{answer.strip()}")
+                held = state.read(directory)
+                if held is None:
+                    raise LocalClusterError(f"the cluster wrote no {directory}/state.json")
+            except BaseException:
+                _end(process.pid, process)
+                state.remove(directory)
+                raise
+        cls._children[process.pid] = process
+        return cls(directory, held)
+
+    @classmethod
+    def attach(cls, handle: Json) -> Self:
+        """Give a cluster from what :meth:`handle` gave; LocalClusterError when it is gone."""
+        directory = Path(handle["run_dir"])
+        held = state.read(directory)
+        if held is None or not held.alive or (held.pid, held.started) != (handle["pid"], handle["started"]):
+            raise LocalClusterError(f"cluster {handle['name']!r} in {directory} is gone: start it again")
+        return cls(directory, held)
+
+    @classmethod
+    def find(cls, name: str = "mesh", run_dir: Path | None = None) -> Self | None:
+        """Give the running cluster of that name by its state file, or None."""
+        directory = (run_dir or state.default_directory(name)).absolute()
+        held = state.read(directory)
+        if held is None or not held.alive or (directory / "failed").exists():
+            return None
+        return cls(directory, held)
+
+    @property
+    def server(self) -> str:
+        """The API server's URL on the host."""
+        return f"https://127.0.0.1:{self._state.port}"
+
+    def add_images(self, images: Mapping[str, Image], progress: Progress = lambda _: None) -> None:
+        """Add rows to the image table; the node reads it at each container start."""
+        if not images:
+            return
+        fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            path = self.directory / "images.json"
+            table = json.loads(path.read_text())
+            table.update({name: image.to_json() for name, image in images.items()})
+            state.write_atomically(path, json.dumps(table, indent=1))
+        finally:
+            os.close(fd)
+        progress(f"cluster: images {', '.join(sorted(images))}")
+
+    def handle(self) -> Json:
+        """Give what :meth:`attach` needs, in this or another process."""
+        return {
+            "backend": self.backend,
+            "name": self.name,
+            "run_dir": str(self.directory),
+            "kubeconfig": str(self.kubeconfig),
+            "pid": self._state.pid,
+            "started": self._state.started,
+        }
+
+    def collect(self, directory: Path) -> None:
+        """Copy the logs of init, API server, node and containers below ``directory``; never raises."""
+        with contextlib.suppress(OSError, shutil.Error):
+            shutil.copytree(self.directory / "logs", directory / "cluster", dirs_exist_ok=True)
+
+    def down(self) -> None:
+        """End every process of the cluster and remove its run directory. Idempotent."""
+        if self._state.alive:
+            _end(self._state.pid, self._children.pop(self._state.pid, None))
+        held = state.read(self.directory)
+        if held is None or not held.alive:
+            state.remove(self.directory)
+
+
+def _read_answer(ready: int) -> str:
+    """Read until the other end closes: ``ready`` and a newline, or why not."""
+    deadline = time.monotonic() + _READY_SECONDS
+    text = b""
+    while text != b"ready\n":
+        if not select.select([ready], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            return f"no answer within {_READY_SECONDS:.0f} s"
+        part = os.read(ready, 65536)
+        if not part:
+            break
+        text += part
+    return text.decode(errors="replace")
+
+
+def _remove_stale(directory: Path) -> None:
+    if not directory.exists():
+        return
+    known = {"state.json", "logs", "images.json", "failed", "kubeconfig"}
+    if any(directory.iterdir()) and not known & {entry.name for entry in directory.iterdir()}:
+        raise LocalClusterError(f"{directory} is not a cluster's run directory: empty it, or name another")
+    shutil.rmtree(directory)
+
+
+def _end(pid: int, child: subprocess.Popen[bytes] | None) -> None:
+    """Ask the process to end, then make it; returns when it is gone."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        pidfd = -1
+    if pidfd >= 0:
+        try:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, number)
+                if select.select([pidfd], [], [], _END_SECONDS)[0]:
+                    break
+        finally:
+            os.close(pidfd)
+    if child is not None:
+        child.wait()
+
+
+def _tail(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text(errors="replace")[-3000:]
+    return ""
