@@ -100,6 +100,8 @@ class Authority:
                 "the CA certificate has no basicConstraints CA:TRUE, so nobody would accept what it signs"
             )
         self.certificate = certificate
+        self.root_pem = _pem(certificate)
+        """The trust bundle."""
         self.trust_domain = trust_domain
         self.policy = policy or Policy()
         self._key = key
@@ -172,11 +174,6 @@ class Authority:
             raise SignerError(f"ca-key.pem holds a {type(key).__name__}; an ECDSA or RSA key is needed")
         return cls(certificate=certificate, key=key, trust_domain=trust_domain, policy=policy, clock=clock)
 
-    @property
-    def root_pem(self) -> str:
-        """The trust bundle, PEM."""
-        return _pem(self.certificate)
-
     def key_pem(self) -> str:
         """The root's private key, PKCS#8 PEM: for the root's own Secret and nothing else."""
         return _private_pem(self._key)
@@ -184,7 +181,15 @@ class Authority:
     # ------------------------------------------------------------------------ signing
 
     def sign(self, csr_pem: str, identity: Identity, *, ttl: timedelta, now: datetime) -> list[str]:
-        """Give the chain for a CSR whose sender is known to be ``identity``: leaf, then all roots (IST-CHAIN).
+        """Give the chain for a CSR whose sender is known to be ``identity``, as :meth:`issue` and :meth:`chain`."""
+        return self.chain(self.issue(csr_pem, identity, ttl=ttl, now=now))
+
+    def chain(self, leaf: x509.Certificate) -> list[str]:
+        """Give the elements of an answer: leaf, then all roots (IST-CHAIN). PEM each."""
+        return [_pem(leaf), self.root_pem]
+
+    def issue(self, csr_pem: str, identity: Identity, *, ttl: timedelta, now: datetime) -> x509.Certificate:
+        """Give the leaf for a CSR whose sender is known to be ``identity``.
 
         A ``ttl`` of zero or less means the default. Raises CsrError or SignerError.
         """
@@ -195,14 +200,13 @@ class Authority:
             ttl = self.policy.default_ttl
         asked_for_name = bool(csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
         name = identity.uri if asked_for_name and len(identity.uri) <= COMMON_NAME_BYTES else ""
-        leaf = self._leaf(
+        return self._leaf(
             public_key=_strong_key(csr),
             subject=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else []),
             names=[x509.UniformResourceIdentifier(identity.uri)],
             ttl=ttl,
             now=now,
         )
-        return [_pem(leaf), self.root_pem]
 
     def issue_server_certificate(
         self, dns_names: Sequence[str], *, ttl: timedelta = timedelta(days=365), now: datetime | None = None
@@ -230,7 +234,6 @@ class Authority:
         signer_ends = self.certificate.not_valid_after_utc
         if signer_ends <= now:
             raise SignerError(f"the CA certificate expired at {signer_ends:%Y-%m-%dT%H:%M:%SZ}: renew the root")
-        signature_hash = hashes.SHA256()
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -239,15 +242,12 @@ class Authority:
             .serial_number(_serial())
             .not_valid_before(now - self.policy.skew)
             .not_valid_after(min(now + ttl, signer_ends))  # IST-CLAMP
-            .add_extension(_key_usage(digital_signature=True, key_encipherment=True), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                critical=False,
-            )
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_LEAF_USAGE, critical=True)
+            .add_extension(_BOTH_SIDES, critical=False)
+            .add_extension(_NO_CA, critical=True)
             .add_extension(self._key_id, critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
-            .sign(self._key, signature_hash)
+            .sign(self._key, hashes.SHA256())
         )
 
 
@@ -318,6 +318,12 @@ def _key_usage(
         encipher_only=False,
         decipher_only=False,
     )
+
+
+_LEAF_USAGE = _key_usage(digital_signature=True, key_encipherment=True)
+_BOTH_SIDES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+_NO_CA = x509.BasicConstraints(ca=False, path_length=None)
+"""The parts that every leaf shares (IST-SHAPE), made once."""
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
-from cryptography import x509
 
 from mesh_reference.ca import authentication, authority
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
@@ -72,16 +71,15 @@ class CertificateService:
             text = "CertSigner is not supported: the built-in authority is the only signer"
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text, who, text)
         try:
-            chain = self._signer.sign(
+            leaf = self._signer.issue(
                 request.csr, identity, ttl=_duration(request.validity_duration), now=self._clock()
             )
         except authority.CsrError as error:
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), who, str(error))
         except authority.SignerError as error:
             await _refuse(context, grpc.StatusCode.INTERNAL, str(error), who, str(error))
-        leaf = x509.load_pem_x509_certificate(chain[0].encode())
         audit.info("signed for %s: serial %x, until %s", who, leaf.serial_number, leaf.not_valid_after_utc.isoformat())
-        return IstioCertificateResponse(cert_chain=chain)
+        return IstioCertificateResponse(cert_chain=self._signer.chain(leaf))
 
 
 def register(
