@@ -181,7 +181,8 @@ class Run:
                     "--mesh-cluster=existing: say which mesh is there by --mesh-implementation "
                     f"(choose from: {', '.join(sorted(known))}, or a file)"
                 )
-            return known[name]
+            shipped: Path = known[name]
+            return shipped
         if name.endswith(".toml") or "/" in name:
             path = self.config.invocation_params.dir / name
             if not path.is_file():
