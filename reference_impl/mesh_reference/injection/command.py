@@ -1,0 +1,89 @@
+"""``refmesh kube-inject``: injection for files, without a cluster.
+
+It reads and prints; documents that are not injected are printed as they were
+written, comments and all.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mesh_reference import documents
+from mesh_reference.errors import MeshError
+from mesh_reference.injection.settings import InjectionSettings
+from mesh_reference.injection.workloads import inject_object
+from mesh_reference.mesh_config import injection_settings, parse_mesh_config
+from mesh_reference.settings import Settings
+
+_REFUSED, _UNREADABLE = 1, 2
+
+
+@click.command(name="kube-inject")
+@click.option("-f", "--filename", "names", multiple=True, required=True, help="A manifest, or - for stdin.")
+@click.option("-n", "--namespace", default="default", show_default=True, help="Where an object names none.")
+@click.option("--meshConfigFile", "mesh_config", type=click.Path(dir_okay=False), help="The mesh config to go by.")
+@click.option("--revision", default="default", show_default=True, help="The control plane revision to name.")
+@click.option("--native-sidecar/--no-native-sidecar", default=True, show_default=True)
+def command(
+    names: tuple[str, ...], namespace: str, mesh_config: str | None, revision: str, *, native_sidecar: bool
+) -> None:
+    """Inject the sidecar into the workloads of manifests and print them.
+
+    Exit code 0 when all went well, 1 when a workload cannot be injected (it is left out), 2 when something could not
+    be read. The rest is printed in any case.
+
+    Example: refmesh kube-inject -f deployment.yaml | kubectl apply -f -
+    """
+    settings = _settings(mesh_config, revision, native_sidecar=native_sidecar)
+    exit_code = 0
+    for name in names:
+        try:
+            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
+            click.echo(f"{name}: {reason}", err=True)
+            exit_code = _UNREADABLE
+            continue
+        exit_code = max(exit_code, _inject(text, name, namespace, settings))
+    sys.exit(exit_code)
+
+
+def _settings(mesh_config: str | None, revision: str, *, native_sidecar: bool) -> InjectionSettings:
+    try:
+        config = parse_mesh_config(Path(mesh_config).read_text(encoding="utf-8"), mesh_config) if mesh_config else {}
+    except (OSError, MeshError) as problem:
+        click.echo(f"--meshConfigFile: {problem}", err=True)
+        sys.exit(_UNREADABLE)
+    return injection_settings(
+        Settings(revision=revision), config, {"ENABLE_NATIVE_SIDECARS": "true" if native_sidecar else "false"}
+    )
+
+
+def _inject(text: str, source: str, namespace: str, settings: InjectionSettings) -> int:
+    exit_code = 0
+    for item in documents.each(text, source):
+        if isinstance(item, documents.DocumentError):
+            click.echo(f"{item}", err=True)
+            exit_code = _UNREADABLE
+            continue
+        try:
+            outcome = inject_object(item.value, namespace, settings)
+        except MeshError as problem:
+            click.echo(f"{source}:{item.line}: {problem}", err=True)
+            exit_code = max(exit_code, _REFUSED)
+            continue
+        for note in outcome.notes:
+            click.echo(note, err=True)
+        click.echo(documents.dump(outcome.value) if outcome.changed else _as_written(item), nl=False)
+        click.echo("---")
+    return exit_code
+
+
+def _as_written(document: documents.Document) -> str:
+    """The text without its own leading marker: one stands after each document."""
+    first, _, rest = document.text.partition("\n")
+    text = rest if first.rstrip() == "---" else document.text
+    return text if not text or text.endswith("\n") else f"{text}\n"

@@ -1,0 +1,91 @@
+"""Injection into whole manifests: finds the pod template of a workload and injects that. Pure.
+
+The result for a pod template is what the webhook makes of the pods that the
+workload's controller creates of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mesh_reference.injection.decision import decide
+from mesh_reference.injection.injector import InjectionError, inject
+from mesh_reference.injection.owner import Workload
+from mesh_reference.injection.settings import InjectionSettings
+
+Json = dict[str, Any]
+
+_TEMPLATES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("apps/v1", "Deployment"): ("spec", "template"),
+    ("apps/v1", "ReplicaSet"): ("spec", "template"),
+    ("apps/v1", "DaemonSet"): ("spec", "template"),
+    ("apps/v1", "StatefulSet"): ("spec", "template"),
+    ("v1", "ReplicationController"): ("spec", "template"),
+    ("batch/v1", "Job"): ("spec", "template"),
+    ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
+    ("v1", "Pod"): (),
+}
+"""Where each kind keeps its pod template; other kinds pass untouched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The object after injection; ``changed`` is False when it is the one that came in."""
+
+    value: Any
+    changed: bool
+    notes: tuple[str, ...] = ()
+
+
+def inject_object(value: Any, namespace: str, settings: InjectionSettings) -> Outcome:
+    """One Kubernetes object, or a List of them; ``namespace`` counts where the object names none.
+
+    Raises `InjectionError` or `AnnotationError` for a workload that cannot be injected.
+    """
+    if not isinstance(value, dict):
+        return Outcome(value=value, changed=False)
+    if value.get("kind") == "List" and isinstance(value.get("items"), list):
+        outcomes = [inject_object(item, namespace, settings) for item in value["items"]]
+        return Outcome(
+            value={**value, "items": [outcome.value for outcome in outcomes]},
+            changed=any(outcome.changed for outcome in outcomes),
+            notes=tuple(note for outcome in outcomes for note in outcome.notes),
+        )
+    place = _TEMPLATES.get((str(value.get("apiVersion")), str(value.get("kind"))))
+    if place is None:
+        return Outcome(value=value, changed=False)
+    return _inject_template(value, place, namespace, settings)
+
+
+def _inject_template(value: Json, place: tuple[str, ...], namespace: str, settings: InjectionSettings) -> Outcome:
+    kind = value["kind"]
+    metadata = value.get("metadata") or {}
+    own_namespace = metadata.get("namespace") or namespace
+    name = f'{kind} "{own_namespace}/{metadata.get("name") or metadata.get("generateName") or ""}"'
+    result = copy.deepcopy(value)
+    template: Any = result
+    for part in place:
+        template = template.get(part) if isinstance(template, dict) else None
+    if not isinstance(template, dict) or not isinstance(template.get("spec"), dict):
+        raise InjectionError(f"{name}: {'.'.join((*place, 'spec'))} is missing")
+    decision = decide(template, own_namespace, settings)
+    notes = (f"{name}: {decision.warning}",) if decision.warning else ()
+    if not decision.inject:
+        return Outcome(value=value, changed=False, notes=(*notes, f"Skipping injection of {name}: {decision.reason}"))
+    workload = None
+    if place:
+        workload = Workload(
+            api_version=value["apiVersion"], kind=kind, name=metadata.get("name") or "", namespace=own_namespace
+        )
+    injected = inject(template, own_namespace, settings, workload=workload)
+    template.clear()
+    template.update(injected.pod)
+    return Outcome(value=result, changed=True, notes=(*notes, *(f"{name}: {text}" for text in injected.warnings)))
+
+
+def injectable_kinds() -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """(apiVersion, kind) of what is injected, with the path of the pod template."""
+    return _TEMPLATES

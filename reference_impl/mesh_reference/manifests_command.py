@@ -1,0 +1,102 @@
+"""``refmesh manifests``: prints what installs the mesh, for ``kubectl apply -f -``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from mesh_reference import documents, manifests, mesh_config
+from mesh_reference.errors import MeshError
+from mesh_reference.settings import Settings
+
+_PLAIN = ("image", "proxyImage", "imagePullPolicy", "replicas", "revision", "namespace", "trustDomain")
+_PREFIXES = ("meshConfig.", "env.")
+
+
+@click.command(name="manifests")
+@click.option("--set", "choices", multiple=True, metavar="KEY=VALUE", help="Change one thing; may be repeated.")
+@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+def command(choices: tuple[str, ...], output: str) -> None:
+    """Print the objects that install the mesh.
+
+    Keys of --set: image, proxyImage, imagePullPolicy, replicas, revision, namespace, trustDomain,
+    meshConfig.<field> (dots go deeper) and env.<VARIABLE> for istiod.
+
+    Example: refmesh manifests --set meshConfig.accessLogFile=/dev/stdout | kubectl apply -f -
+    """
+    try:
+        objects = manifests.objects(_installation(choices))
+    except MeshError as problem:
+        raise click.UsageError(str(problem)) from problem
+    if output == "json":
+        click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2))
+    else:
+        click.echo(documents.dump_all(objects), nl=False)
+
+
+def _installation(choices: tuple[str, ...]) -> manifests.Installation:
+    plain: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    config: dict[str, Any] = {}
+    for choice in choices:
+        key, equals, value = choice.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{choice!r}: want KEY=VALUE", param_hint="--set")
+        if key in _PLAIN:
+            plain[key] = value
+        elif key.startswith("env."):
+            environment[key.removeprefix("env.")] = value
+        elif key.startswith("meshConfig."):
+            _put(config, key.removeprefix("meshConfig.").split("."), value)
+        else:
+            raise click.BadParameter(_unknown(key), param_hint="--set")
+    mesh_config.check_mesh_config(config, "meshConfig")
+    installation = manifests.Installation(
+        settings=_settings(plain), environment=environment, mesh_config=config, replicas=_replicas(plain)
+    )
+    for field, key in (("image", "image"), ("proxy_image", "proxyImage"), ("image_pull_policy", "imagePullPolicy")):
+        if plain.get(key):
+            installation = replace(installation, **{field: plain[key]})  # type: ignore[arg-type]
+    return installation
+
+
+def _settings(plain: dict[str, str]) -> Settings:
+    settings = Settings()
+    return replace(
+        settings,
+        revision=plain.get("revision", settings.revision),
+        root_namespace=plain.get("namespace", settings.root_namespace),
+        trust_domain=plain.get("trustDomain", settings.trust_domain),
+    )
+
+
+def _replicas(plain: dict[str, str]) -> int:
+    text = plain.get("replicas", "1")
+    if not (text.isascii() and text.isdigit()):
+        raise click.BadParameter(f"replicas={text}: want a whole number", param_hint="--set")
+    return int(text)
+
+
+def _put(config: dict[str, Any], path: list[str], value: str) -> None:
+    """Sets a field of the mesh config; text is kept as text where the schema wants text."""
+    for part in path[:-1]:
+        config = config.setdefault(part, {})
+    text_only = len(path) > 1 and path[-2] == "proxyMetadata"
+    config[path[-1]] = value if text_only else _scalar(value)
+
+
+def _scalar(value: str) -> Any:
+    if value in {"true", "false"}:
+        return value == "true"
+    return int(value) if value.lstrip("-").isascii() and value.lstrip("-").isdigit() else value
+
+
+def _unknown(key: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(key, [*_PLAIN, *_PREFIXES], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{key!r} is none of {', '.join([*_PLAIN, 'meshConfig.<field>', 'env.<VARIABLE>'])}{hint}"

@@ -1,0 +1,86 @@
+"""A typed definition as the structural OpenAPI schema of a CustomResourceDefinition.
+
+It writes shape only (types, names, oneofs): rules about values are Galley's, so that
+their text is the same from the API server and from the command line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mesh_reference.model.schema.types import (
+    Binary,
+    Choice,
+    Duration,
+    Flag,
+    Integer,
+    ListOf,
+    MapOf,
+    Message,
+    Number,
+    Text,
+    Type,
+)
+
+Json = dict[str, Any]
+
+STATUS_SCHEMA: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def schema_of(definition: Type) -> Json:
+    """The structural schema of one type."""
+    match definition:
+        case Text():
+            return {"type": "string"}
+        case Duration():
+            return {"type": "string", "description": "A duration such as 500ms, 1.5s or 1h30m."}
+        case Binary():
+            return {"type": "string", "format": "byte"}
+        case Flag():
+            return {"type": "boolean"}
+        case Number():
+            return {"type": "number", "format": "double"}
+        case Integer():
+            return _integer(definition)
+        case Choice():
+            return {"type": "string", "enum": list(definition.names)}
+        case ListOf():
+            return {"type": "array", "items": schema_of(definition.item)}
+        case MapOf():
+            return {"type": "object", "additionalProperties": schema_of(definition.value)}
+        case Message():
+            return _message(definition)
+
+
+def _integer(definition: Integer) -> Json:
+    schema: Json = {"type": "integer"}
+    if definition.maximum == 2**31 - 1:
+        schema["format"] = "int32"
+    elif definition.maximum == 2**32 - 1:
+        schema["format"] = "int64"
+    if definition.minimum == 0:
+        schema["minimum"] = 0
+    if definition.maximum == 2**32 - 1:
+        schema["maximum"] = definition.maximum
+    return schema
+
+
+def _message(definition: Message) -> Json:
+    properties: Json = {}
+    for name, field_type in definition.fields.items():
+        schema = schema_of(field_type)
+        if name in definition.descriptions:
+            schema = {"description": definition.descriptions[name], **schema}
+        properties[name] = schema
+    result: Json = {"type": "object", "properties": properties}
+    exclusive = [_at_most_one(group) for group in definition.one_of]
+    if len(exclusive) == 1:
+        result["oneOf"] = exclusive[0]
+    elif exclusive:
+        result["allOf"] = [{"oneOf": group} for group in exclusive]
+    return result
+
+
+def _at_most_one(group: tuple[str, ...]) -> list[Json]:
+    each: list[Json] = [{"required": [name]} for name in group]
+    return [{"not": {"anyOf": each}}, *each]
