@@ -6,6 +6,7 @@ Makes the Service ``kube-system/kube-dns`` and its Endpoints, so that pods reach
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ async def serve(responder: Responder, address: str, port: int) -> None:
         lambda: Server(responder.by_datagram), local_addr=(address, port)
     )
     try:
-        server = await asyncio.start_server(responder.by_stream, address, port)
+        server = await asyncio.start_server(responder.by_stream, address, port, start_serving=False)
         async with server:
             log.info("dns: serving %s:%d", address, port)
             await server.serve_forever()
@@ -168,6 +169,8 @@ class Responder:
             return
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _reply(self, query: DNSRecord, data: bytes) -> DNSRecord:
         found = answers.answer(query, self._zone, self._domain)
