@@ -17,6 +17,14 @@ class DocumentError(ValueError):
     """Text that is no YAML, or YAML that is no document; the message names the source and the place."""
 
 
+def load(text: str, *, source: str = "text") -> Any:
+    """Read one YAML document, whatever it is."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise DocumentError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+
+
 def parse(text: str, *, source: str = "text") -> list[Json]:
     """Read every document of ``text``; kind ``List`` is opened, empty documents are left out."""
     try:

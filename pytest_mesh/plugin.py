@@ -66,10 +66,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     run = session.config.stash[RUN]
+    # The hook is called only where there is a check: a suite's catalogue is not loaded for others.
     named = {(item.nodeid, feature_of(item)) for item in session.items if feature_of(item)}
-    unknown = sorted(f"{node}: feature {name!r}" for node, name in named if run.features and name not in run.features)
+    unknown = sorted(f"{node}: feature {name!r}" for node, name in named if name not in run.features)
     if unknown:
         raise pytest.UsageError(f"not in the catalogue of features: {'; '.join(unknown)}")
+    if named and run.worker:
+        run.share_features()
 
 
 # ------------------------------------------------------------ a test

@@ -5,12 +5,14 @@ Light: what is heavy is imported when the session is made.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +73,17 @@ class Run:
         if self._features is None:
             listed: Sequence[Sequence[FeatureData]] = self.config.hook.pytest_mesh_features(config=self.config)
             self._features = {feature.id: feature for features in listed for feature in features}
+            if not self._features and not self.worker and self._shared is not None:
+                self._features = _read_features(self._shared / "features.json")
         return self._features
+
+    def share_features(self) -> None:
+        """Tell the controller of the features (worker only): under --pyargs it loads no suite's conftest itself."""
+        if self.features:
+            rows = [{"id": one.id, "profile": one.profile, "level": one.level} for one in self.features.values()]
+            partial = self.shared() / f"features.{os.getpid()}"
+            partial.write_text(json.dumps(rows))
+            partial.rename(self.shared() / "features.json")
 
     def session(self) -> MeshSession:
         """Give the session; the first call makes it."""
@@ -190,6 +202,21 @@ class Run:
             return path
         line = unknown("--mesh-implementation", name, known)
         raise pytest.UsageError(f"{line}; or the path of an implementation file (.toml)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedFeature:
+    """A feature as a worker told of it."""
+
+    id: str
+    profile: str
+    level: str
+
+
+def _read_features(path: Path) -> dict[str, FeatureData]:
+    if not path.exists():
+        return {}
+    return {row["id"]: SharedFeature(**row) for row in json.loads(path.read_text())}
 
 
 class ProgressRelay:

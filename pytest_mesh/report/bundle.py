@@ -13,7 +13,7 @@ from typing import Any
 from pytest_mesh import documents
 from pytest_mesh.contracts import Json
 from pytest_mesh.namespace import MeshNamespace
-from pytest_mesh.report.redaction import redact, redact_text
+from pytest_mesh.report.redaction import redact, redact_text, secret_values, without
 
 _log = logging.getLogger(__name__)
 
@@ -25,50 +25,51 @@ def directory_of(root: Path, check: str) -> Path:
 
 def save(root: Path, check: str, failure: str, namespaces: list[MeshNamespace]) -> Path:
     """Write everything that can be had; what cannot is said in its place. Never raises for the cluster's sake."""
+    hidden = secret_values(document for namespace in namespaces for document in namespace.record.applied)
     directory = directory_of(root, check)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(directory / "failure.txt", redact_text(failure))
+    _Writer(directory, hidden).write("failure.txt", redact_text(failure))
     for namespace in namespaces:
         below = directory / namespace.name
         below.mkdir(exist_ok=True, mode=0o700)
-        _save_namespace(below, namespace)
+        _save_namespace(_Writer(below, hidden), namespace)
     return directory
 
 
-def _save_namespace(below: Path, namespace: MeshNamespace) -> None:
+def _save_namespace(below: _Writer, namespace: MeshNamespace) -> None:
     record = namespace.record
     if record.applied:
-        _write(below / "applied.yaml", documents.write(*(redact(one) for one in record.applied)))
+        below.write("applied.yaml", documents.write(*(redact(one) for one in record.applied)))
     if record.transcript:
         lines = [json.dumps(redact(entry)) for entry in record.transcript]
         if record.dropped:
             lines.append(json.dumps({"dropped": record.dropped}))
-        _write(below / "transcript.jsonl", "\n".join(lines) + "\n")
+        below.write("transcript.jsonl", "\n".join(lines) + "\n")
     events = f"/api/v1/namespaces/{namespace.name}/events"
-    _try(below / "events.txt", lambda: _events(namespace.kube.list(events)))
+    below.attempt("events.txt", lambda: _events(namespace.kube.list(events)))
     pods: list[Json] = []
 
     def read_pods() -> str:
         pods.extend(namespace.pods())
         return documents.write(*(redact(one) for one in pods))
 
-    _try(below / "pods.yaml", read_pods)
+    below.attempt("pods.yaml", read_pods)
     for pod in pods:
         _save_pod(below, namespace, pod)
 
 
-def _save_pod(below: Path, namespace: MeshNamespace, pod: Json) -> None:
+def _save_pod(below: _Writer, namespace: MeshNamespace, pod: Json) -> None:
     name = pod["metadata"]["name"]
     spec = pod["spec"]
     containers = [one["name"] for one in (*(spec.get("initContainers") or ()), *spec["containers"])]
     for container in containers:
-        _try(
-            below / f"{name}-{container}.log",
+        below.attempt(
+            f"{name}-{container}.log",
             lambda container=container: redact_text(namespace.logs(name, container)),  # type: ignore[misc]
         )
     if namespace.implementation.admin_port and namespace.implementation.proxy_container in containers:
-        _try(
-            below / f"{name}-config-dump.json",
+        below.attempt(
+            f"{name}-config-dump.json",
             lambda: json.dumps(redact(namespace.proxy(name).config_dump()), indent=1),
         )
 
@@ -83,16 +84,24 @@ def _events(events: list[Any]) -> str:
     return redact_text("\n".join(lines) + "\n")
 
 
-def _try(path: Path, read: Callable[[], str]) -> None:
-    try:
-        text = read()
-    except Exception as error:  # noqa: BLE001 - evidence that cannot be had must not hide the failure
-        _log.debug("bundle: %s: %s", path.name, error)
-        text = redact_text(f"could not be read: {error}\n")
-    _write(path, text)
+class _Writer:
+    """Writes files of one directory, mode 0600, without the run's own secrets."""
 
+    def __init__(self, directory: Path, hidden: frozenset[str]) -> None:
+        self._directory = directory
+        self._hidden = hidden
 
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    def attempt(self, name: str, read: Callable[[], str]) -> None:
+        """Write what ``read`` gives, or why it gave nothing."""
+        try:
+            text = read()
+        except Exception as error:  # noqa: BLE001 - evidence that cannot be had must not hide the failure
+            _log.debug("bundle: %s: %s", name, error)
+            text = redact_text(f"could not be read: {error}\n")
+        self.write(name, text)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file anew."""
+        descriptor = os.open(self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(without(text, self._hidden))

@@ -71,15 +71,16 @@ def _note_failure(
 
 
 def _close(item: pytest.Item, report: pytest.TestReport, state: TestState) -> None:
-    from pytest_mesh.report.redaction import redact, redact_text
+    from pytest_mesh.report.redaction import redact, redact_text, secret_values, without
 
+    hidden = secret_values(state.record.applied)
     evidence = Evidence(
         check=item.nodeid,
         feature=feature_of(item),
         outcome=state.outcome or "skipped",
         seconds=state.seconds,
         facts=redact(_as_json(state.record.evidence)),
-        message=redact_text(state.message),
+        message=without(redact_text(state.message), hidden),
         bundle=state.bundle,
     )
     vars(report)["mesh_evidence"] = dataclasses.asdict(evidence)

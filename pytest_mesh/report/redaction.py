@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 GONE = "[redacted]"
@@ -19,6 +22,8 @@ _NAMED = re.compile(
         \s* [:=] \s* ) (?: "(?:[^"\\]|\\.)+" | '[^']+' | [^\s,;"'\[{}\]]{6,} )"""
 )
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+_SHORTEST = 6
+"""Characters of the shortest value that is searched for by itself."""
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
@@ -45,6 +50,28 @@ def redact(value: Any) -> Any:
             return [value[0], GONE]
         return [redact(item) for item in value]
     return redact_text(value) if isinstance(value, str) else value
+
+
+def secret_values(documents: Iterable[Any]) -> frozenset[str]:
+    """Give every value that Secrets among these documents hold, as it stands and decoded; short ones are left out."""
+    found = set()
+    for document in documents:
+        if not (isinstance(document, dict) and document.get("kind") == "Secret"):
+            continue
+        for value in (document.get("stringData") or {}).values():
+            found |= {str(value), base64.b64encode(str(value).encode()).decode()}
+        for value in (document.get("data") or {}).values():
+            found.add(str(value))
+            with contextlib.suppress(ValueError):
+                found.add(base64.b64decode(str(value)).decode())
+    return frozenset(value for value in found if len(value) >= _SHORTEST)
+
+
+def without(text: str, values: Iterable[str]) -> str:
+    """Give text without these very strings."""
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, GONE)
+    return text
 
 
 def _is_secret(key: str, value: Any) -> bool:

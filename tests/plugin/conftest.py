@@ -1,0 +1,61 @@
+"""A project of a user's, with the fake backend and implementation, for tests that run pytest inside pytest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+CONFTEST = """
+import importlib.util, sys
+from pathlib import Path
+
+spec = importlib.util.spec_from_file_location("fake_cluster", {fake!r})
+fake_cluster = importlib.util.module_from_spec(spec)
+sys.modules["fake_cluster"] = fake_cluster
+spec.loader.exec_module(fake_cluster)
+HERE = Path(__file__).parent
+
+
+def pytest_mesh_backends(config):
+    return {{"fake": fake_cluster.FakeBackend(HERE)}}
+
+
+def pytest_mesh_implementations(config):
+    return {{"fake": HERE / "fake.toml"}}
+"""
+
+IMPLEMENTATION = """
+format = 1
+[implementation]
+name = "fake"
+[conformance]
+features = "all"
+convergence_seconds = 2
+"""
+
+
+class Project:
+    """A project in pytester's directory."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        pytester.makeconftest(CONFTEST.format(fake=str(Path(__file__).with_name("fake_cluster.py"))))
+        (self.path / "fake.toml").write_text(IMPLEMENTATION)
+        pytester.makeini("[pytest]\nmesh_cluster = fake\nmesh_implementation = fake\n")
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        return self.pytester.runpytest_subprocess("-p", "no:randomly", *arguments, timeout=60)
+
+    @property
+    def events(self) -> list[str]:
+        path = self.path / "events.log"
+        return path.read_text().split() if path.exists() else []
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for name in ("PYTEST_ADDOPTS", "PYTEST_MESH_CLUSTER", "PYTEST_MESH_IMPLEMENTATION"):
+        monkeypatch.delenv(name, raising=False)
+    return Project(pytester)
