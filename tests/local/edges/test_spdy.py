@@ -18,7 +18,8 @@ from pytest_mesh.clusters.local.apiserver.spdy.headers import (
     HeaderDecompressor,
     SpdyError,
 )
-from pytest_mesh.clusters.local.apiserver.spdy.session import UNREAD, Session
+from pytest_mesh.clusters.local.apiserver.spdy.inboxes import UNREAD
+from pytest_mesh.clusters.local.apiserver.spdy.session import Session
 
 numbers = st.integers(1, 0x7FFFFFFF)
 header_maps = st.dictionaries(st.from_regex(r"[a-z][a-z0-9-]{0,15}", fullmatch=True), st.text(max_size=30), max_size=5)

@@ -1,4 +1,4 @@
-"""What the API server is made of. HTTP details are in ``__main__`` and the handlers' own modules."""
+"""What the API server is made of. HTTP details are in ``serving`` and the handlers' own modules."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_mesh.clusters.local.apiserver.spdy import frames
 from pytest_mesh.clusters.local.apiserver.spdy.headers import SpdyError
+from pytest_mesh.clusters.local.apiserver.spdy.inboxes import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +21,6 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 1 << 15
 """Bytes of one DATA frame at most, so that one stream does not hold the others up."""
-
-UNREAD = 64
-"""Chunks that one stream may hold for its reader before the connection waits."""
 
 
 class Pipe(Protocol):
@@ -43,10 +40,7 @@ class Stream:
         self.number = number
         self.headers = headers
         self._session = session
-        self._chunks: deque[bytes] = deque()
-        self._ended = False
-        self._readable = asyncio.Event()
-        self._room = asyncio.Event()
+        self._inbox = Inbox()
         self.closed = False
         """Nothing more may be written."""
         self.reset = False
@@ -54,13 +48,7 @@ class Stream:
 
     async def read(self) -> bytes:
         """Give the next bytes; none = the peer has closed its half, or the stream is over."""
-        while not self._chunks:
-            if self._ended:
-                return b""
-            self._readable.clear()
-            await self._readable.wait()
-        self._room.set()
-        return self._chunks.popleft()
+        return await self._inbox.get()
 
     async def write(self, data: bytes) -> None:
         """Send bytes; on a stream that is over they are dropped."""
@@ -76,25 +64,18 @@ class Stream:
             await self._session.send(frames.Data(stream=self.number, fin=True))
 
     async def feed(self, data: bytes) -> None:
-        """Take bytes from the connection; waits for the reader once UNREAD chunks lie here."""
-        while len(self._chunks) >= UNREAD and not self.reset:
-            self._room.clear()
-            await self._room.wait()
-        if data and not self._ended:
-            self._chunks.append(data)
-            self._readable.set()
+        """Take bytes from the connection."""
+        await self._inbox.put(data)
 
     def end(self) -> None:
         """The peer sends nothing more."""
-        self._ended = True
-        self._readable.set()
+        self._inbox.end()
 
     def abort(self) -> None:
         """The stream is over in both directions."""
         self.reset = True
         self.closed = True
-        self._room.set()
-        self.end()
+        self._inbox.abandon()
 
 
 class Session:
@@ -179,6 +160,11 @@ class Session:
             await stream.feed(frame.payload)
         if frame.fin:
             stream.end()
+
+    async def refuse(self, stream: Stream) -> None:
+        """Reset a stream that nothing is to be done with."""
+        self.forget(stream)
+        await self.send(frames.RstStream(stream=stream.number, status=frames.REFUSED_STREAM))
 
     def forget(self, stream: Stream) -> None:
         """Drop a stream whose work is done; what still comes for it is answered with RST_STREAM."""

@@ -1,0 +1,312 @@
+"""HTTP in and out: the generic handler, its errors as ``Status`` objects, and what is served to nobody in particular.
+
+What a request means is ``requests``', what it does the other modules'.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from pytest_mesh.clusters.local.apiserver import (
+    deleting,
+    discovery,
+    errors,
+    openapi,
+    reading,
+    requests,
+    reviews,
+    subresources,
+    watching,
+    writing,
+)
+from pytest_mesh.clusters.local.apiserver.errors import StatusError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from pytest_mesh.clusters.local.apiserver.requests import Target
+    from pytest_mesh.clusters.local.apiserver.server import Server
+    from pytest_mesh.contracts import Json
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY = 16 * 1024 * 1024
+"""Bytes of a request's body; kube-apiserver allows 3 MiB and large CRDs do not come near this."""
+
+SLOW = 1.0
+"""Seconds after which a request is logged."""
+
+VERSION = {
+    "major": "1",
+    "minor": "34",
+    "emulationMajor": "1",
+    "emulationMinor": "34",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "33",
+    "gitVersion": "v1.34.4",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "none (pytest-mesh)",
+    "compiler": "none",
+    "platform": "linux/amd64",
+}
+"""``/version``: the Kubernetes release whose API this is. Official clients refuse an answer without one of these fields."""
+
+OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version"))
+"""Served without credentials, as kube-apiserver does."""
+
+
+def answer(body: bytes | Json, status: int = 200, warnings: Sequence[str] = ()) -> web.Response:
+    """Give a JSON response with Kubernetes' warning headers."""
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    response = web.Response(body=data, status=status, content_type="application/json")
+    for warning in warnings:
+        plain = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        response.headers.add("Warning", f'299 - "{plain}"')
+    return response
+
+
+def application(server: Server, streams: Sequence[web.AbstractRouteDef]) -> web.Application:
+    """Give the application; ``streams`` are the routes of logs, exec and their like, which come first."""
+    app = web.Application(middlewares=[_outermost(server)], client_max_size=MAX_BODY)
+    app.add_routes(streams)
+    app.router.add_route("*", "/{path:.*}", Dispatcher(server).handle)
+    return app
+
+
+def _outermost(server: Server) -> Any:
+    @web.middleware
+    async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
+        begun = time.monotonic()
+        try:
+            if request.path.rstrip("/") not in OPEN_PATHS:
+                if "Impersonate-User" in request.headers:
+                    raise errors.not_implemented("impersonation; use a ServiceAccount's token")
+                request["user"] = server.authenticator.authenticate(request.headers)
+            return await handler(request)
+        except StatusError as error:
+            return answer(error.to_json(), error.code)
+        except web.HTTPException as error:
+            reason = {413: "RequestEntityTooLarge", 405: "MethodNotAllowed"}.get(error.status, "Unknown")
+            return answer(StatusError(error.status, reason, error.text or error.reason).to_json(), error.status)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            logger.exception("%s %s failed", request.method, request.path_qs)
+            status = StatusError(500, "InternalError", f"Internal error occurred: {error!r}")
+            return answer(status.to_json(), 500)
+        finally:
+            passed = time.monotonic() - begun
+            if passed > SLOW and "watch" not in request.query and "follow" not in request.query:
+                logger.debug("%s %s took %.2f s", request.method, request.path_qs, passed)
+
+    return outermost
+
+
+class Dispatcher:
+    """Takes every request that is no stream."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._documents: dict[tuple[str, int], bytes] = {}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one request."""
+        path = request.path.rstrip("/")
+        if path.startswith(("/api/", "/apis/")) and path.count("/") >= (3 if path.startswith("/api/") else 4):
+            return await self._resource(request, requests.parse_path(path, self._server.registry))
+        if request.method not in ("GET", "HEAD"):
+            raise errors.no_such_path() if path not in ("", "/api", "/apis") else errors.method_not_allowed()
+        return self._document(request, path)
+
+    # ------------------------------------------------------------ documents
+
+    def _document(self, request: web.Request, path: str) -> web.Response:
+        if path in ("/healthz", "/livez", "/readyz"):
+            return web.Response(text="ok")
+        if path == "/version":
+            return answer(dict(VERSION))
+        registry = self._server.registry
+        accept = request.headers.get("Accept", "")
+        if path in ("/api", "/apis") and "as=APIGroupDiscoveryList" in accept and "v=v2" in accept:
+            data = self._cached(f"{path} v2", lambda: discovery.aggregated(registry, core=path == "/api"))
+            response = answer(data)
+            response.headers["Content-Type"] = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+            return response
+        make = self._maker(path)
+        if make is None:
+            raise errors.no_such_path()
+        return answer(self._cached(path, make))
+
+    def _maker(self, path: str) -> Callable[[], Json] | None:
+        registry = self._server.registry
+        if path == "/api":
+            return lambda: discovery.legacy_versions(f"{self._server.node_address}:6443")
+        if path == "/apis":
+            return lambda: discovery.group_list(registry)
+        if path == "/openapi/v3":
+            return lambda: openapi.index(registry)
+        if path == "/openapi/v2":
+            return lambda: {"swagger": "2.0", "info": openapi.INFO, "paths": {}, "definitions": {}}
+        if path == "":
+            return lambda: {
+                "paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+            }
+        parts = path.strip("/").split("/")
+        if parts[:2] == ["openapi", "v3"]:
+            group, version = ("", parts[3]) if parts[2:3] == ["api"] and len(parts) == 4 else (
+                (parts[3], parts[4]) if parts[2:3] == ["apis"] and len(parts) == 5 else ("", "")
+            )  # fmt: skip
+            document = openapi.document(registry, group, version) if version else None
+        elif parts[0] == "api" and len(parts) == 2:
+            document = discovery.resource_list(registry, "", parts[1])
+        elif parts[0] == "apis" and len(parts) == 3:
+            document = discovery.resource_list(registry, parts[1], parts[2])
+        elif parts[0] == "apis" and len(parts) == 2:
+            versions = discovery.groups(registry).get(parts[1])
+            head = {"kind": "APIGroup", "apiVersion": "v1"}
+            document = None if versions is None else {**head, **discovery.group(parts[1], versions)}
+        else:
+            return None
+        found = document
+        return None if found is None else lambda: found
+
+    def _cached(self, name: str, make: Callable[[], Json]) -> bytes:
+        key = (name, self._server.registry.generation)
+        data = self._documents.get(key)
+        if data is None:
+            if any(known[1] != key[1] for known in self._documents):
+                self._documents.clear()
+            data = self._documents[key] = orjson.dumps(make())
+        return data
+
+    # ------------------------------------------------------------ resources
+
+    async def _resource(self, request: web.Request, target: Target) -> web.StreamResponse:
+        method = request.method
+        if method in ("GET", "HEAD"):
+            return await self._read(request, target)
+        if method not in ("POST", "PUT", "PATCH", "DELETE"):
+            raise errors.method_not_allowed()
+        options = requests.write_options(request.query, request.headers.get("User-Agent", ""), request["user"])
+        body = await request.read()
+        content_type = request.headers.get("Content-Type", "")
+        if method == "POST":
+            return await self._post(target, requests.read_object(body, content_type), options)
+        if method == "DELETE":
+            return await self._delete(request, target, body, options)
+        if not target.name or "update" not in target.info.verbs:
+            raise errors.method_not_allowed()
+        if target.subresource == "scale":
+            given = (
+                requests.read_object(body, content_type) if method == "PUT" else requests.read_patch(body, content_type)
+            )
+            kind = content_type if method == "PATCH" else None
+            scale, warnings = await subresources.change_scale(self._server, target, given, kind, options)
+            return answer(scale, 200, warnings)
+        if target.subresource not in ("", "status", "finalize"):
+            raise errors.method_not_allowed()
+        if method == "PUT":
+            written = await writing.replace(self._server, target, requests.read_object(body, content_type), options)
+        else:
+            patch = requests.read_patch(body, content_type)
+            written = await writing.patch(self._server, target, patch, content_type, options)
+        return answer(written.obj, 201 if written.created else 200, written.warnings)
+
+    async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
+        query = request.query
+        if target.subresource == "scale":
+            return answer(subresources.scale(self._server, target))
+        if target.subresource not in ("", "status") or "get" not in target.info.verbs:
+            raise errors.method_not_allowed()
+        form = reading.form_of(request.headers.get("Accept", ""))
+        if requests.is_true(query.get("watch", "")):
+            return await self._watch(request, watching.Watch(self._server, target, form, query))
+        if target.name:
+            return answer(reading.get(self._server, target, form, query))
+        return answer(reading.collect(self._server, target, form, query))
+
+    @staticmethod
+    async def _watch(request: web.Request, watch: watching.Watch) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_type = "application/json"
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        lines = watch.lines()
+        try:
+            async for chunk in lines:
+                if chunk:
+                    await response.write(chunk)
+        except ConnectionError:
+            # The client has gone: that is how watches end.
+            return response
+        finally:
+            await lines.aclose()
+        await response.write_eof()
+        return response
+
+    async def _post(self, target: Target, body: Json, options: requests.WriteOptions) -> web.Response:
+        info = target.info
+        if target.subresource in subresources.POSTED:
+            obj, warnings = await subresources.post(self._server, target, body, options)
+            return answer(obj, 201, warnings)
+        if target.name or "create" not in info.verbs:
+            raise errors.method_not_allowed()
+        if info.plural in reviews.KINDS:
+            return answer(reviews.answer(self._server, info, body, options.user), 201)
+        if info.namespaced and not target.namespace:
+            raise errors.method_not_allowed("an object of this kind is created in a namespace")
+        written = await writing.create(self._server, target, body, options)
+        return answer(written.obj, 201, written.warnings)
+
+    async def _delete(
+        self, request: web.Request, target: Target, body: bytes, options: requests.WriteOptions
+    ) -> web.Response:
+        asked = requests.read_object(body, request.headers.get("Content-Type", "")) if body else {}
+        query = request.query
+        for name in ("propagationPolicy",):
+            if name in query:
+                asked[name] = query[name]
+        if (grace := requests.number(query, "gracePeriodSeconds")) is not None:
+            asked["gracePeriodSeconds"] = grace
+        if asked.get("dryRun"):
+            options = requests.WriteOptions(user=options.user, manager=options.manager, dry_run=True)
+        if target.subresource or "delete" not in target.info.verbs:
+            raise errors.method_not_allowed()
+        if target.name:
+            obj, warnings = await deleting.delete(self._server, target, asked, options)
+            return answer(obj, 200, warnings)
+        obj, warnings = await self._delete_collection(request, target, asked, options)
+        return answer(obj, 200, warnings)
+
+    async def _delete_collection(
+        self, request: web.Request, target: Target, asked: Json, options: requests.WriteOptions
+    ) -> tuple[Json, list[str]]:
+        info, store = target.info, self._server.store
+        if "deletecollection" not in info.verbs or (info.namespaced and not target.namespace):
+            raise errors.method_not_allowed()
+        wanted = reading.predicate(info, request.query)
+        found: list[Json] = []
+        warnings: list[str] = []
+        for item in store.items(info.key, target.namespace):
+            if wanted is not None and not wanted(item.obj):
+                continue
+            one = requests.Target(info=info, namespace=item.namespace, name=item.name, subresource="")
+            try:
+                _, more = await deleting.delete(self._server, one, dict(asked), options)
+            except StatusError as error:
+                if error.code != 404:
+                    raise
+            else:
+                found.append(item.obj)
+                warnings += more
+        head: Json = {"kind": info.list_kind, "apiVersion": info.api_version}
+        return {**head, "metadata": {"resourceVersion": str(store.version)}, "items": found}, warnings

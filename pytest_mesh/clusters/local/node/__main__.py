@@ -1,0 +1,81 @@
+"""The node's process: kubelet, controllers, DNS and the Services' rules, all as clients of the API server.
+
+``python -m pytest_mesh.clusters.local.node --run-dir DIR [--go-fd N]``; with
+``--go-fd`` it waits there for a line that says that the API server is ready.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_mesh.clusters.local.node import spawner
+
+if TYPE_CHECKING:
+    from pytest_mesh.clusters.local.node.runtime import Runtime
+
+
+def main() -> None:
+    """Run until the API server or a vital part is gone."""
+    parser = argparse.ArgumentParser(prog="node")
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--go-fd", type=int)
+    arguments = parser.parse_args()
+    control = spawner.start()  # before the heavy imports, threads and descriptors
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # PID 1 decides about the end
+    asyncio.run(_run(arguments.run_dir, control, arguments.go_fd))
+
+
+async def _run(directory: Path, control: socket.socket, go_fd: int | None) -> None:
+    from pytest_mesh.clusters.local import namespaces
+    from pytest_mesh.clusters.local.apiclient import ApiClient
+    from pytest_mesh.clusters.local.controllers import run as run_controllers
+    from pytest_mesh.clusters.local.dns import run as run_dns
+    from pytest_mesh.clusters.local.network import services
+    from pytest_mesh.clusters.local.network.pods import NODE_ADDRESS, Addresses
+    from pytest_mesh.clusters.local.node import node_object, server
+    from pytest_mesh.clusters.local.node.event_recorder import EventRecorder
+    from pytest_mesh.clusters.local.node.kubelet import Kubelet
+    from pytest_mesh.clusters.local.node.parts import Parts
+    from pytest_mesh.clusters.local.node.probes import Prober
+    from pytest_mesh.clusters.local.node.runtime import Runtime
+
+    if go_fd is not None:
+        await asyncio.get_running_loop().run_in_executor(None, os.read, go_fd, 16)
+        os.close(go_fd)
+    runtime = Runtime(control)
+    async with ApiClient.from_kubeconfig(directory / "node.kubeconfig") as client, Prober() as prober:
+        parts = Parts(
+            client=client,
+            runtime=runtime,
+            prober=prober,
+            events=EventRecorder(client),
+            addresses=Addresses(),
+            directory=directory,
+            scratch=directory / "node",
+            capabilities=namespaces.bounded_capabilities(),
+            allocatable=node_object.capacity(),
+        )
+        kubelet = Kubelet(parts)
+        async with server.serving(kubelet, directory / "kubelet.sock"), asyncio.TaskGroup() as group:
+            group.create_task(_end_with(runtime))
+            group.create_task(kubelet.run())
+            group.create_task(services.run(client))
+            group.create_task(run_dns(client, NODE_ADDRESS))
+            group.create_task(run_controllers(client))
+
+
+async def _end_with(runtime: Runtime) -> None:
+    await runtime.lost
+    raise RuntimeError("the spawner is gone: no container can be started or watched any more")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Containers' output on disk, in the CRI's format, and reading it back.
+
+One file per container run: ``<RFC 3339 nano> <stdout|stderr> <F|P> <text>``,
+P for a part of a line longer than 16 KiB. Old runs stay until the pod goes;
+nothing rotates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+_PART: Final = 16384
+
+
+def timestamp(nanoseconds: int) -> str:
+    """Write a Unix time in nanoseconds as RFC 3339 with nine digits, UTC."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest:09d}Z"
+
+
+class RunLog:
+    """The log file of one run of one container, as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.closed = False
+        self.listeners: set[asyncio.Queue[tuple[str, bytes]]] = set()
+        """Who is attached: (stream, bytes) as they come; an empty chunk when the run has ended."""
+        self._file = path.open("ab", buffering=0)
+        self._pending = {"stdout": b"", "stderr": b""}
+        self._changed = asyncio.Event()
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Take what the container wrote to ``stdout`` or ``stderr``."""
+        for listener in self.listeners:
+            listener.put_nowait((stream, data))
+        stamp = f"{timestamp(time.time_ns())} {stream} ".encode()
+        *lines, rest = (self._pending[stream] + data).split(b"\n")
+        out = bytearray()
+        for line in lines:
+            out += b"".join(stamp + b"P " + part + b"\n" for part in _parts(line)[:-1])
+            out += stamp + b"F " + _parts(line)[-1] + b"\n"
+        while len(rest) >= _PART:
+            out += stamp + b"P " + rest[:_PART] + b"\n"
+            rest = rest[_PART:]
+        self._pending[stream] = rest
+        if out:
+            self._file.write(out)
+            self._notify()
+
+    def close(self) -> None:
+        """Write what has no newline yet and end the followers. Idempotent."""
+        if self.closed:
+            return
+        for stream, rest in self._pending.items():
+            if rest:
+                self._file.write(f"{timestamp(time.time_ns())} {stream} F ".encode() + rest + b"\n")
+        self._file.close()
+        self.closed = True
+        for listener in self.listeners:
+            listener.put_nowait(("", b""))
+        self._notify()
+
+    async def changed(self) -> None:
+        """Wait until something is written or the log is closed."""
+        await self._changed.wait()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _parts(line: bytes) -> list[bytes]:
+    return [line[start : start + _PART] for start in range(0, len(line), _PART)] or [b""]
+
+
+async def read(
+    path: Path,
+    run: RunLog | None,
+    *,
+    follow: bool = False,
+    tail: int | None = None,
+    since: str = "",
+    timestamps: bool = False,
+    limit: int | None = None,
+) -> AsyncIterator[bytes]:
+    """Give the log as ``kubectl logs`` shows it, in chunks.
+
+    ``since`` is an RFC 3339 time, ``tail`` counts lines from the end, ``limit``
+    bytes from the start. ``follow`` goes on until ``run`` ends.
+    """
+    left = limit
+    with path.open("rb") as file:
+        lines = [line for line in file.readlines() if line[:30].decode() >= since]
+        if tail is not None:
+            lines = _tail(lines, tail)
+        while True:
+            chunk = b"".join(_shown(line, timestamps=timestamps) for line in lines)[:left]
+            if left is not None:
+                left -= len(chunk)
+            if chunk:
+                yield chunk
+            if not follow or left == 0:
+                return
+            lines = file.readlines()
+            if not lines:
+                if run is None or run.closed:
+                    return
+                await run.changed()
+                lines = file.readlines()
+
+
+def _tail(lines: list[bytes], count: int) -> list[bytes]:
+    """Keep the last ``count`` whole lines, each with its parts."""
+    kept: collections.deque[list[bytes]] = collections.deque(maxlen=count)
+    whole: list[bytes] = []
+    for line in lines:
+        whole.append(line)
+        if line.split(b" ", 3)[2] == b"F":
+            kept.append(whole)
+            whole = []
+    if whole:
+        kept.append(whole)
+    return [line for lines in kept for line in lines]
+
+
+def _shown(line: bytes, *, timestamps: bool) -> bytes:
+    stamp, _, kind, text = line.split(b" ", 3)
+    shown = text if kind == b"F" else text[:-1]
+    return stamp + b" " + shown if timestamps else shown

@@ -1,0 +1,105 @@
+"""The kubelet: watches Pods and what they are made of, and keeps one worker per Pod of this node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from pytest_mesh.clusters.local.node import node_object, scheduling
+from pytest_mesh.clusters.local.node.parts import NODE_NAME
+from pytest_mesh.clusters.local.node.pod_workers import PodWorker
+
+if TYPE_CHECKING:
+    from pytest_mesh.clusters.local.node.parts import Parts
+    from pytest_mesh.contracts import Json
+
+log = logging.getLogger(__name__)
+
+
+class Kubelet:
+    """Runs until cancelled; :meth:`worker` finds a Pod's worker for the kubelet's server."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._workers: dict[str, PodWorker] = {}  # by uid
+        self._labels = node_object.labels()
+        self._group = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Watch for ever."""
+        async with self._group:
+            self._group.create_task(node_object.keep(self.parts.client, self.parts.allocatable))
+            self._group.create_task(self.parts.events.run())
+            services_known = asyncio.Event()
+            self._group.create_task(self._watch_services(services_known))
+            # A pod's environment names the Services, the API's own before all.
+            await services_known.wait()
+            self._group.create_task(self._watch_sources("configmaps"))
+            self._group.create_task(self._watch_sources("secrets"))
+            self._group.create_task(self._watch_pods())
+
+    def worker(self, namespace: str, name: str) -> PodWorker | None:
+        """Give the worker of a Pod by its name: the newest, if an older one of that name is still ending."""
+        found = None
+        for worker in self._workers.values():
+            metadata = worker.pod["metadata"]
+            if (metadata["namespace"], metadata["name"]) == (namespace, name):
+                found = worker
+        return found
+
+    async def _watch_pods(self) -> None:
+        async for event in self.parts.client.watch("/api/v1/pods"):
+            if event.type != "SYNCED":
+                self._handle_pod(event.type, event.object)
+
+    def _handle_pod(self, kind: str, pod: Json) -> None:
+        uid = pod["metadata"]["uid"]
+        worker = self._workers.get(uid)
+        node = pod["spec"].get("nodeName")
+        if kind == "DELETED":
+            if worker is not None:
+                worker.removed()
+        elif worker is not None:
+            worker.update(pod)
+        elif not node:
+            if not pod["metadata"].get("deletionTimestamp"):
+                self._group.create_task(scheduling.schedule(pod, self._labels, self.parts.client, self.parts.events))
+        elif node == NODE_NAME:
+            worker = PodWorker(pod, self.parts)
+            self._workers[uid] = worker
+            worker.update(pod)
+            self._group.create_task(self._run(worker))
+
+    async def _run(self, worker: PodWorker) -> None:
+        """Run a worker; its failure is the Pod's and not the node's."""
+        metadata = worker.pod["metadata"]
+        try:
+            await worker.run()
+        except Exception as error:
+            log.exception("the worker of pod %s/%s failed", metadata["namespace"], metadata["name"])
+            message = f"the node's worker failed: {error!r}; see node.log"
+            self.parts.events.record(worker.pod, "Warning", "NodeError", message)
+        finally:
+            self._workers.pop(worker.uid, None)
+
+    async def _watch_services(self, known: asyncio.Event) -> None:
+        async for event in self.parts.client.watch("/api/v1/services"):
+            if event.type == "SYNCED":
+                known.set()
+                continue
+            metadata = event.object["metadata"]
+            key = (metadata["namespace"], metadata["name"])
+            if event.type == "DELETED":
+                self.parts.services.pop(key, None)
+            else:
+                self.parts.services[key] = event.object
+
+    async def _watch_sources(self, kind: str) -> None:
+        async for event in self.parts.client.watch(f"/api/v1/{kind}"):
+            if event.type == "SYNCED":
+                continue
+            metadata = event.object["metadata"]
+            for worker in self._workers.values():
+                if worker.pod["metadata"]["namespace"] == metadata["namespace"] and worker.uses(kind, metadata["name"]):
+                    worker.source_changed()
