@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.client
 import os
 import shutil
@@ -15,6 +16,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
+import warnings
 
 import pytest
 import websocket
@@ -215,6 +217,10 @@ def stream():
     for thread in threading.enumerate():
         if thread.name.startswith("Kubernetes port forward"):
             thread.join(10)
+    with warnings.catch_warnings():
+        # The official client leaves its sockets to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def test_the_official_client_runs_a_command(api, core, stream):
