@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,12 @@ class RunningMesh:
     def kube(self) -> Any:
         """Client of the cluster's API (``pytest_mesh.kube.Kube``)."""
         return self._mesh.kube
+
+    def needs(self, *keys: str) -> None:
+        """End the test as not applicable, with the reason, where the implementation's file leaves a key empty."""
+        from pytest_mesh.inspection import need
+
+        need(self.implementation, *keys)
 
     @contextmanager
     def namespace(
@@ -103,7 +110,6 @@ def mesh_namespace(
 ) -> Iterator[MeshNamespace]:
     """A namespace of the test's own, injected; removed after the test. ``@pytest.mark.mesh_namespace(name)`` names it."""
     item = request.node
-    run = request.config.stash[RUN]
     marker = item.get_closest_marker("mesh_namespace")
     if marker is not None and mesh.cluster.backend == "existing":
         raise pytest.UsageError(
@@ -111,9 +117,32 @@ def mesh_namespace(
             "namespaces have names of the run's own"
         )
     name = str(marker.args[0]) if marker is not None else _name(item.originalname or item.name)
+    with _namespace(request, mesh, mesh_settings, name) as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def mesh_outside(
+    request: pytest.FixtureRequest, mesh: RunningMesh, mesh_settings: MeshSettings
+) -> Iterator[MeshNamespace]:
+    """A second namespace of the test's own, not injected: what runs there is outside the mesh."""
+    item = request.node
+    with _namespace(
+        request, mesh, mesh_settings, _name(item.originalname or item.name, "outside"), inject=False
+    ) as one:
+        yield one
+
+
+@contextmanager
+def _namespace(
+    request: pytest.FixtureRequest, mesh: RunningMesh, settings: MeshSettings, name: str, *, inject: bool = True
+) -> Iterator[MeshNamespace]:
+    item = request.node
+    run = request.config.stash[RUN]
     bases = tuple(dict.fromkeys((item.path.parent, request.config.rootpath, request.config.invocation_params.dir)))
+    keep = partial(run.keeps, item)
     with mesh.namespace(
-        name, settings=mesh_settings, record=_record(item), bases=bases, keep=lambda: run.keeps(item)
+        name, settings=settings, record=_record(item), inject=inject, bases=bases, keep=keep
     ) as namespace:
         item.stash[RECORDS].namespaces.append(namespace)
         yield namespace
@@ -123,6 +152,6 @@ def _record(item: pytest.Item) -> Record:
     return item.stash[RECORDS].record
 
 
-def _name(test: str) -> str:
+def _name(test: str, prefix: str = "mesh") -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", test.lower().removeprefix("test_")).strip("-")[:30].rstrip("-")
-    return f"mesh-{slug or 'test'}-{secrets.token_hex(3)}"
+    return f"{prefix}-{slug or 'test'}-{secrets.token_hex(3)}"

@@ -29,6 +29,9 @@ class TestState:
     seconds: float = 0.0
 
 
+NOT_APPLICABLE = "not applicable: "
+"""How a skip's reason begins that makes a check not applicable."""
+
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 RECORDS: pytest.StashKey[TestState] = pytest.StashKey()
 

@@ -6,9 +6,11 @@ is made. It holds no state of objects and it never retries.
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,20 @@ class Resource:
         """Give the path of an object, or of the collection when ``name`` is empty."""
         middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{self.prefix}{middle}/{self.plural}" + (f"/{name}" if name else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What a command in a container left behind."""
+
+    output: str
+    errors: str
+    code: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether its exit code was 0."""
+        return self.code == 0
 
 
 class Kube:
@@ -242,9 +258,9 @@ class Kube:
         """GET ``path`` from a port of a pod's loopback, by port-forward. Raises ``Infrastructure``."""
         import http.client
 
-        from kubernetes import client, stream
+        from kubernetes import stream
 
-        core = client.CoreV1Api(self._client)
+        core = self._streaming()
         try:
             forward = stream.portforward(core.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
             connection = http.client.HTTPConnection("localhost", port, timeout=seconds)
@@ -262,6 +278,49 @@ class Kube:
         if answer.status != 200:
             raise Infrastructure(f"{namespace}/{pod}:{port}{path} answered {answer.status}")
         return data
+
+    def exec(self, namespace: str, pod: str, container: str, command: Sequence[str], *, seconds: float) -> Execution:
+        """Run a command in a container. Raises ``Infrastructure``, also when it does not end in time."""
+        from kubernetes import stream
+
+        where = f"exec in {namespace}/{pod}/{container} of {' '.join(command)!r}"
+        try:
+            running = stream.stream(
+                self._streaming().connect_get_namespaced_pod_exec,
+                pod,
+                namespace,
+                container=container,
+                command=list(command),
+                stdin=False,
+                stdout=True,
+                stderr=True,
+                tty=False,
+                _preload_content=False,
+            )
+            try:
+                output, errors, deadline = "", "", time.monotonic() + seconds
+                while running.is_open() and time.monotonic() < deadline:
+                    running.update(timeout=0.2)
+                    output += running.read_stdout(timeout=0) if running.peek_stdout() else ""
+                    errors += running.read_stderr(timeout=0) if running.peek_stderr() else ""
+                if running.is_open():
+                    raise Infrastructure(f"{where}: no end after {seconds:g} s; so far: {(output + errors)[-300:]!r}")
+                code = running.returncode
+            finally:
+                running.close()
+        except Infrastructure:
+            raise
+        except Exception as error:  # websocket, client and socket errors have no common root
+            raise Infrastructure(f"{where}: {error}") from error
+        if code is None:
+            raise Infrastructure(f"{where}: the connection ended without an exit code")
+        return Execution(output=output, errors=errors, code=int(code))
+
+    def _streaming(self) -> Any:
+        """Give an API object of its own: the library patches the client under a stream, which threads must not share."""
+        from kubernetes import client
+
+        return client.CoreV1Api(copy.copy(self._client))
 
 
 def _error(status: int, body: bytes, where: str) -> KubeError:

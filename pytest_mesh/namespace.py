@@ -5,25 +5,22 @@ It waits for what it makes; what it made goes with the namespace.
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pytest_mesh import readiness, sources, stand_ins
+from pytest_mesh import inspection, readiness, sources, stand_ins
 from pytest_mesh.contracts import CONTROL_PORT, Batch, Cluster, Implementation, Json
-from pytest_mesh.failures import Infrastructure, Refused
-from pytest_mesh.kube import Kube, KubeError
+from pytest_mesh.convergence import Convergence
+from pytest_mesh.failures import Infrastructure, MeshFailure, Refused
+from pytest_mesh.kube import Execution, Kube, KubeError
 from pytest_mesh.record import Record
 from pytest_mesh.settings import MeshSettings
-from pytest_mesh.traffic import epoch
-from pytest_mesh.traffic.client import Client, Send
-from pytest_mesh.traffic.gate import Marked, at_port, pass_marked, pass_unmarked
-from pytest_mesh.traffic.proxies import Proxy, fingerprints, wait_endpoints
+from pytest_mesh.traffic.client import Client
+from pytest_mesh.traffic.proxies import Proxy
 
-_LATE_ENDPOINTS_SECONDS = 10.0
+T = TypeVar("T")
 
 
 class MeshNamespace:
@@ -47,14 +44,9 @@ class MeshNamespace:
         self.settings = settings
         self.record = record
         self._bases = tuple(bases) or (Path.cwd(),)
-        self._clients: dict[str, Send] = {}
-        self._stand_ins: list[readiness.Expected] = []
-        self._marked: dict[tuple[str, str], Marked] = {}
-        self._unmarked = False
-        self._epochs = 0
-        self._epoch_prefix = secrets.token_hex(3)
+        self._convergence = Convergence(name, kube, implementation, settings, record)
 
-    # ------------------------------------------------------------ the public part
+    # ------------------------------------------------------------ workloads
 
     def stand_in(
         self,
@@ -66,6 +58,8 @@ class MeshNamespace:
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         service_account: str = "",
+        inject: bool = True,
+        svid_ttl: str = "",
         wait: bool = True,
     ) -> None:
         """Run echo workloads behind Service ``name``, one Deployment ``name-version`` per version.
@@ -78,33 +72,32 @@ class MeshNamespace:
             labels: more labels for the pods.
             annotations: more annotations for the pods.
             service_account: another ServiceAccount's name.
+            inject: False labels the pods out of the mesh.
+            svid_ttl: time to live asked for the pods' certificates (``30s``); empty = the settings' own.
             wait: False returns before the pods are Ready; the next client waits for them.
         """
         ports = dict(ports or {80: stand_ins.HTTP_PORT})
         account = service_account or name
+        make = partial(
+            stand_ins.deployment,
+            app=name,
+            account=account,
+            replicas=replicas,
+            ports=tuple(dict.fromkeys(ports.values())),
+            labels=self._labels(labels, inject=inject),
+            annotations=self._annotations(annotations, svid_ttl),
+        )
         found = [
             stand_ins.service_account(account),
             stand_ins.service(name, ports),
-            *(
-                stand_ins.deployment(
-                    f"{name}-{version}",
-                    app=name,
-                    version=version,
-                    account=account,
-                    replicas=replicas,
-                    ports=tuple(dict.fromkeys(ports.values())),
-                    labels=labels or {},
-                    annotations={**self._annotations(), **(annotations or {})},
-                )
-                for version in versions
-            ),
+            *(make(f"{name}-{version}", version=version) for version in versions),
         ]
-        self._apply_all([(document, "stand_in") for document in found])
+        self._send_all([(document, "stand_in") for document in found])
         expected = [one for one in map(readiness.expected_of, found) if one is not None]
-        self._stand_ins.extend(expected)
+        self._convergence.expect(expected)
         if wait:
             self._wait_ready(expected)
-            self._wait_endpoints(self._proxies(list(self._clients)))
+            self._convergence.wait_endpoints()
 
     def client(
         self,
@@ -113,8 +106,13 @@ class MeshNamespace:
         service_account: str = "",
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
+        inject: bool = True,
+        svid_ttl: str = "",
     ) -> Client:
-        """Give a client that sends from a pod of its own, by ServiceAccount ``name``; it has what was applied."""
+        """Give a client that sends from a pod of its own, by ServiceAccount ``name``; it has what was applied.
+
+        ``inject=False`` labels the pod out of the mesh: it sends plaintext.
+        """
         account = service_account or name
         document = stand_ins.deployment(
             name,
@@ -123,77 +121,54 @@ class MeshNamespace:
             account=account,
             replicas=1,
             ports=(stand_ins.HTTP_PORT,),
-            labels=labels or {},
-            annotations={**self._annotations(), **(annotations or {})},
+            labels=self._labels(labels, inject=inject),
+            annotations=self._annotations(annotations, svid_ttl),
         )
-        self._apply_all([(stand_ins.service_account(account), "client"), (document, "client")])
+        self._send_all([(stand_ins.service_account(account), "client"), (document, "client")])
         expected = readiness.expected_of(document)
         assert expected is not None  # noqa: S101 - a Deployment always gives one
-        pods = self._wait_ready([*self._stand_ins, expected])
+        pods = self._wait_ready([*self._convergence.stand_ins, expected])
         pod = next(one["metadata"]["name"] for one in pods if expected.matches(one) and readiness.is_ready(one))
-        send = partial(self._send, pod)
-        self._clients[pod] = send
-        proxies = self._proxies([pod])
-        self._wait_endpoints(proxies)
-        if self._marked:
-            pass_marked(name, send, list(self._marked.values()), seconds=self._convergence)
-        if self._unmarked:
-            pass_unmarked(self._proxies(), {}, settle_seconds=self.settings.settle_seconds, seconds=self._convergence)
-        return Client(name, pod, send, self.record, self.settings)
+        send = partial(self._send_batch, pod)
+        if inject:
+            self._convergence.join(name, pod, send)
+        return Client(name, pod, send, partial(self._send_probe, pod), self.record, self.settings)
 
-    def apply(self, source: sources.Source, *, wait: bool = True) -> list[Json]:
+    # ------------------------------------------------------------ documents
+
+    def apply(self, source: sources.Source, *, wait: bool = True, dry_run: bool = False) -> list[Json]:
         """Apply documents (a path beside the test, YAML text, a dict or a list); return when they have converged.
 
-        Raises ``Refused`` with the field and the rule when the API server or a
-        webhook behind it does not take one, ``NotConverged`` when the proxies
-        do not get them within the budget.
+        Gives the stored objects; with ``dry_run`` what the API server and its
+        webhooks would store. Raises ``Refused`` with the field and the rule
+        when one of them does not take a document, ``NotConverged`` when the
+        proxies do not get them within the budget.
         """
         found = sources.in_order(sources.read(source, self._bases))
-        started = time.monotonic()
-        marked: list[Marked] = []
-        unmarked = False
-        ready: list[readiness.Expected] = []
-        pods: list[str] = []
-        to_apply = []
-        for document, origin in found:
-            sent = document
-            if epoch.is_virtual_service(document) and self.settings.mark_routes and wait:
-                one, sent = self._mark(document)
-                if one.probes:
-                    marked.append(one)
-                    self._marked[document["metadata"].get("namespace", ""), document["metadata"]["name"]] = one
-                else:
-                    unmarked = True
-            elif "istio.io/" in document["apiVersion"]:
-                unmarked = True
-            elif (expected := readiness.expected_of(document)) is not None:
-                ready.append(expected)
-            elif document["kind"] == "Pod":
-                pods.append(document["metadata"]["name"])
-            to_apply.append((sent, origin))
-        # Where every route is marked the marker vouches for what came before it, subsets included.
-        unmarked = unmarked and not marked
-        proxies = self._proxies() if unmarked and wait else []
-        before = fingerprints(proxies)
-        applied = self._apply_all(to_apply)
-        self._unmarked = self._unmarked or unmarked
-        if not wait:
-            return applied
+        if dry_run or not wait:
+            return self._send_all(found, dry_run=dry_run)
+        sent, pending = self._convergence.prepare([one for one, _ in found], marking=self.settings.mark_routes)
+        applied = self._send_all([(one, origin) for one, (_, origin) in zip(sent, found, strict=True)])
+        ready = [one for one in map(readiness.expected_of, sent) if one is not None]
+        pods = [one["metadata"]["name"] for one in sent if one["kind"] == "Pod"]
         if ready or pods:
             self._wait_ready(ready, pods)
-            self._wait_endpoints(self._proxies(list(self._clients)))
-        facts: dict[str, Any] = {}
-        for pod, send in self._clients.items():
-            pass_marked(pod, send, marked, seconds=self._convergence)
-        if marked:
-            facts["gate"] = "marker"
-        if unmarked and self._clients:
-            facts["gate"] = pass_unmarked(
-                proxies, before, settle_seconds=self.settings.settle_seconds, seconds=self._convergence
-            )
-        if facts:
-            self.record.facts(**facts, gateSeconds=round(time.monotonic() - started, 3))
+            self._convergence.wait_endpoints()
+        self._convergence.pass_gate(pending)
         return applied
+
+    def assert_refused(self, source: sources.Source, *mentions: str) -> str:
+        """Apply documents of which one must be refused, for a reason in which every mention stands; give the reason."""
+        try:
+            taken = self._send_all(sources.in_order(sources.read(source, self._bases)))
+        except Refused as error:
+            message = str(error)
+            absent = [one for one in mentions if one not in message]
+            if absent:
+                raise MeshFailure(f"refused, but for a reason that does not mention {absent}: {message}") from error
+            return message
+        names = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in taken)
+        raise MeshFailure(f"{names}: was taken, a refusal was wanted{f' that names {mentions}' if mentions else ''}")
 
     def deploy(self, source: sources.Source) -> list[Json]:
         """Apply a user's own workloads and wait until their pods are Ready; one that cannot start fails at once."""
@@ -201,80 +176,108 @@ class MeshNamespace:
 
     def delete(self, source: sources.Source) -> None:
         """Delete documents, routes before what they name; return when the proxies have settled."""
-        found = sources.in_order(sources.read(source, self._bases))
-        proxies = self._proxies()
-        before = fingerprints(proxies)
-        for document, _ in reversed(found):
+        found = [document for document, _ in sources.in_order(sources.read(source, self._bases))]
+        _, pending = self._convergence.prepare(found, marking=False)
+        for document in reversed(found):
+            self._convergence.forget(document)
             metadata = document["metadata"]
-            self._marked.pop((metadata.get("namespace", ""), metadata["name"]), None)
             resource = self.kube.resource(document["apiVersion"], document["kind"])
             self.kube.delete(resource.path(metadata.get("namespace") or self.name, metadata["name"]))
-        if self._clients:
-            pass_unmarked(proxies, before, settle_seconds=self.settings.settle_seconds, seconds=self._convergence)
+        self._convergence.pass_gate(pending)
+
+    def kube_inject(self, source: sources.Source) -> list[Json]:
+        """Give what the implementation's offline injection makes of documents; not applicable where it has none."""
+        inspection.need(self.implementation, "kube_inject_command")
+        found = [document for document, _ in sources.read(source, self._bases)]
+        return inspection.kube_inject(self.implementation, found, self.cluster.kubeconfig)
+
+    # ------------------------------------------------------------ what is there
+
+    def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> Json:
+        """Give one object, of this namespace unless another is named; fails the test when it is absent."""
+        return inspection.get(self.kube, api_version, kind, name, namespace or self.name)
+
+    def find(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> Json | None:
+        """Give one object, or None when it is absent."""
+        return inspection.find(self.kube, api_version, kind, name, namespace or self.name)
 
     def pods(self, **labels: str) -> list[Json]:
         """Give the namespace's Pods, those on their way out left out; ``labels`` select."""
-        selector = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
-        listed = self.kube.list(f"/api/v1/namespaces/{self.name}/pods", **selector)
-        return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")]
+        return inspection.pods(self.kube, self.name, **labels)
+
+    def pod(self, name: str, **labels: str) -> Json:
+        """Give the one Ready Pod of a stand-in or client (label ``app``), or the Pod of that very name."""
+        return inspection.pod(self.kube, self.name, name, **labels)
 
     def logs(self, pod: str, container: str = "workload") -> str:
         """Give a container's log."""
         return self.kube.logs(self.name, pod, container)
 
+    def exec(self, pod: str, *command: str, container: str = "workload", seconds: float = 30.0) -> Execution:
+        """Run a command in a pod's container; give its output, errors and exit code."""
+        return self.kube.exec(self.name, pod, container, command, seconds=seconds)
+
     def proxy(self, pod: str) -> Proxy:
-        """Give the admin side of a pod's proxy; raises ``Infrastructure`` where the implementation names no port."""
-        port = self.implementation.admin_port
-        if not port:
-            raise Infrastructure(f"implementation {self.implementation.name!r} names no admin_port")
-        return Proxy(pod=pod, fetch=partial(self.kube.forwarded_get, self.name, pod, port))
+        """Give the admin side of a pod's proxy; not applicable where the implementation names no port for it."""
+        inspection.need(self.implementation, "admin_port")
+        return self._convergence.proxy(pod)
+
+    def trust_bundle(self) -> str:
+        """Give the PEM of the trust bundle that the mesh publishes in this namespace; waits for it."""
+        inspection.need(self.implementation, "root_config_map")
+        read = partial(inspection.trust_bundle, self.kube, self.implementation, self.name)
+        name, key = self.implementation.root_config_map
+        return self.eventually(read, f"ConfigMap {self.name}/{name} with key {key!r}")
+
+    def root_certificate(self) -> str:
+        """Give the PEM of the root in the Secret that the implementation's file names."""
+        inspection.need(self.implementation, "root_secret")
+        return inspection.root_certificate(self.kube, self.implementation)
+
+    def eventually(self, condition: Callable[[], T], what: str, *, seconds: float | None = None) -> T:
+        """Call ``condition`` until it gives something true and give that; else ``NotConverged``."""
+        return inspection.eventually(condition, what, seconds=self._convergence.seconds if seconds is None else seconds)
+
+    def facts(self, **facts: Any) -> None:
+        """Add facts to the check's evidence in the report."""
+        self.record.facts(**facts)
 
     # ------------------------------------------------------------ inside
 
-    @property
-    def _convergence(self) -> float:
-        own = self.settings.convergence_seconds
-        return self.implementation.convergence_seconds if own is None else own
+    def _labels(self, labels: Mapping[str, str] | None, *, inject: bool) -> dict[str, str]:
+        if not inject and self.implementation.injection_labels:
+            inspection.need(self.implementation, "pod_opt_out_labels")
+        return {**({} if inject else self.implementation.pod_opt_out_labels), **(labels or {})}
 
-    def _annotations(self) -> dict[str, str]:
-        return stand_ins.pod_annotations(self.implementation, svid_ttl=self.settings.svid_ttl)
+    def _annotations(self, annotations: Mapping[str, str] | None, svid_ttl: str) -> dict[str, str]:
+        wanted = stand_ins.pod_annotations(self.implementation, svid_ttl=svid_ttl or self.settings.svid_ttl)
+        return {**wanted, **(annotations or {})}
 
-    def _send(self, pod: str, batch: Batch) -> Json:
+    def _send_batch(self, pod: str, batch: Batch) -> Json:
         longest = max(request.timeout for request in batch.requests)
         rounds = -(-batch.count * len(batch.requests) // batch.connections)
+        return self._control(pod, "/v1/batch", batch.to_json(), seconds=30 + min(longest * rounds * 2, 600))
+
+    def _send_probe(self, pod: str, arguments: Json) -> Json:
+        return self._control(pod, "/v1/probe", arguments, seconds=30 + float(arguments["timeout"]))
+
+    def _control(self, pod: str, path: str, body: Json, *, seconds: float) -> Json:
         try:
-            return self.kube.proxy(
-                self.name, pod, CONTROL_PORT, "/v1/batch", batch.to_json(), seconds=30 + min(longest * rounds * 2, 600)
-            )
+            return self.kube.proxy(self.name, pod, CONTROL_PORT, path, body, seconds=seconds)
         except KubeError as error:
             if error.status == 400:
-                raise ValueError(f"the workload {pod} does not take the batch: {error.message}") from error
+                raise ValueError(f"the workload {pod} does not take this: {error.message}") from error
             raise Infrastructure(f"no answer from the workload {self.name}/{pod}: {error}") from error
 
-    def _mark(self, document: Json) -> tuple[Marked, Json]:
-        self._epochs += 1
-        stamp = f"{self._epoch_prefix}-{self._epochs}"
-        probes = tuple(at_port(probe, self._port_of(probe.url)) for probe in epoch.probes(document))
-        name = f"VirtualService {document['metadata']['name']}"
-        return Marked(name=name, epoch=stamp, probes=probes), epoch.mark(document, stamp)
-
-    def _port_of(self, url: str) -> int:
-        """Give the first port of the Service that a URL's host names; 80 where there is none."""
-        name, _, rest = url.split("/")[2].partition(".")
-        namespace = rest.split(".")[0] or self.name
-        service = self.kube.find(f"/api/v1/namespaces/{namespace}/services/{name}")
-        ports = (service or {}).get("spec", {}).get("ports") or [{"port": 80}]
-        return int(ports[0]["port"])
-
-    def _apply_all(self, found: Sequence[tuple[Json, str]]) -> list[Json]:
+    def _send_all(self, found: Sequence[tuple[Json, str]], *, dry_run: bool = False) -> list[Json]:
         applied = []
         for document, origin in found:
-            name = f"{document['kind']} {document['metadata']['name']}"
-            self.record.applied.append(document)
+            if not dry_run:
+                self.record.applied.append(document)
             try:
-                applied.append(self.kube.apply(document, namespace=self.name))
+                applied.append(self.kube.apply(document, namespace=self.name, dry_run=dry_run))
             except KubeError as error:
-                where = f"{name} ({origin})"
+                where = f"{document['kind']} {document['metadata']['name']} ({origin})"
                 if error.status >= 500 or error.status == 401:
                     raise Infrastructure(f"{where}: {error.message}") from error
                 raise Refused(f"{where} is refused: {error.message}") from error
@@ -282,32 +285,3 @@ class MeshNamespace:
 
     def _wait_ready(self, expected: Sequence[readiness.Expected], names: Sequence[str] = ()) -> list[Json]:
         return readiness.wait_ready(self.kube, self.name, expected, names=names, seconds=self.settings.ready_seconds)
-
-    def _proxies(self, pods: Sequence[str] | None = None) -> list[Proxy]:
-        """Give the proxies of these pods (None = of all) that have one and can be asked."""
-        if not self.implementation.admin_port:
-            return []
-        return [
-            self.proxy(pod["metadata"]["name"])
-            for pod in self.pods()
-            if (pods is None or pod["metadata"]["name"] in pods) and self._is_meshed(pod)
-        ]
-
-    def _is_meshed(self, pod: Json) -> bool:
-        spec = pod["spec"]
-        containers = (*(spec.get("initContainers") or ()), *spec["containers"])
-        return readiness.is_ready(pod) and any(one["name"] == self.implementation.proxy_container for one in containers)
-
-    def _wait_endpoints(self, proxies: Sequence[Proxy]) -> None:
-        """Wait until these proxies know the stand-ins' Ready pods."""
-        if not proxies or not self._stand_ins:
-            return
-        addresses = {
-            pod["status"]["podIP"]
-            for pod in self.pods()
-            if readiness.is_ready(pod) and any(one.matches(pod) for one in self._stand_ins)
-        }
-        try:
-            wait_endpoints(proxies, addresses, seconds=min(self._convergence, _LATE_ENDPOINTS_SECONDS))
-        except Infrastructure as error:
-            self.record.facts(endpoints=f"not observed: {error}")

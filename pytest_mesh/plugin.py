@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mesh import hooks, options
-from pytest_mesh.fixtures import mesh, mesh_cluster, mesh_evidence, mesh_namespace, mesh_settings
-from pytest_mesh.keys import RECORDS, RUN, TestState, feature_of
+from pytest_mesh.fixtures import mesh, mesh_cluster, mesh_evidence, mesh_namespace, mesh_outside, mesh_settings
+from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, RUN, TestState, feature_of
 from pytest_mesh.report import gathering
 from pytest_mesh.report.gathering import Collector
 from pytest_mesh.run import Run
@@ -21,7 +21,7 @@ from pytest_mesh.run import Run
 if TYPE_CHECKING:
     from pytest_mesh.hooks import Backend
 
-__all__ = ["mesh", "mesh_cluster", "mesh_evidence", "mesh_namespace", "mesh_settings"]
+__all__ = ["mesh", "mesh_cluster", "mesh_evidence", "mesh_namespace", "mesh_outside", "mesh_settings"]
 
 MARKERS = (
     "mesh_namespace(name): fix the name of the test's namespace (not on an existing cluster)",
@@ -98,8 +98,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     run = item.config.stash[RUN]
     implementation = run.implementation
     if implementation.features != "all" and feature not in implementation.features:
-        item.stash[RECORDS].outcome = "not-applicable"
-        pytest.skip(f"not applicable: implementation {implementation.name!r} does not declare {feature}")
+        pytest.skip(f"{NOT_APPLICABLE}implementation {implementation.name!r} does not declare {feature}")
 
 
 @pytest.hookimpl(wrapper=True)

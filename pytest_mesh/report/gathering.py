@@ -17,7 +17,7 @@ import pytest
 
 from pytest_mesh.contracts import Evidence
 from pytest_mesh.failures import Infrastructure
-from pytest_mesh.keys import RECORDS, TestState, feature_of
+from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, TestState, feature_of
 from pytest_mesh.report.verdict import exit_code, outcome_of
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
     if report.failed and error is not None:
         _note_failure(item, report, run, state, error)
     elif report.skipped and state.outcome is None:
-        state.outcome = "skipped"
-        state.message = _skip_reason(report)
+        state.message = _skip_reason(report).removeprefix("Skipped: ")
+        state.outcome = "not-applicable" if state.message.startswith(NOT_APPLICABLE) else "skipped"
     elif report.passed and phase == "call" and state.outcome is None:
         state.outcome = "passed"
     if phase == "teardown":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pytest_mesh.contracts import Evidence, Outcome
 from pytest_mesh.failures import Inconclusive, Infrastructure
+from pytest_mesh.kube import KubeError
 
 FAILED = 1
 STALE_WAIVER = 11
@@ -23,7 +24,7 @@ def outcome_of(error: BaseException) -> Outcome:
     """Give the outcome that an exception of a check means."""
     if isinstance(error, Inconclusive):
         return "inconclusive"
-    if isinstance(error, Infrastructure):
+    if isinstance(error, Infrastructure) or (isinstance(error, KubeError) and error.status >= 500):
         return "infrastructure"
     if isinstance(error, BaseExceptionGroup):
         kinds = {outcome_of(one) for one in error.exceptions}

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
 from pytest_mesh.contracts import Batch, Counts, Json, Observation, Request
 from pytest_mesh.failures import Inconclusive, SplitFailure
 from pytest_mesh.settings import MeshSettings
-from pytest_mesh.traffic.responses import Response, response_of
+from pytest_mesh.traffic.background import Background
+from pytest_mesh.traffic.responses import Handshake, Response, handshake_of, response_of
 from pytest_mesh.traffic.statistics import Judgement, Run, SplitClaim, judge, unit_violation
 
 Send = Callable[[Batch], Json]
 """Carries a Batch to the workload and gives its answer."""
+Probe = Callable[[Json], Json]
+"""Carries the arguments of a TLS probe to the workload and gives its answer."""
 
 FIRST_DRAW = 200
 LARGEST_DRAW = 5_000
+BACKGROUND_DRAW = 100
+"""Requests of one call of background traffic: some tens of milliseconds."""
 
 
 class Notebook(Protocol):
@@ -37,11 +43,14 @@ class Notebook(Protocol):
 class Client:
     """A workload of the namespace that sends requests; made by ``mesh_namespace.client``."""
 
-    def __init__(self, name: str, pod: str, send: Send, notebook: Notebook, settings: MeshSettings) -> None:
+    def __init__(
+        self, name: str, pod: str, send: Send, probe: Probe, notebook: Notebook, settings: MeshSettings
+    ) -> None:
         self.name = name
         self.pod = pod
         """Name of the pod that sends."""
         self._send = send
+        self._probe = probe
         self._notebook = notebook
         self._settings = settings
 
@@ -117,6 +126,62 @@ class Client:
             }
         )
         return counts
+
+    @contextmanager
+    def traffic(
+        self, url: str, *, headers: Mapping[str, str] | None = None, connections: int = 4, reuse: bool = True
+    ) -> Iterator[Background]:
+        """Send requests all the while that the block runs; what came back is complete after it."""
+        background = Background(
+            lambda: self.count(url, BACKGROUND_DRAW, headers=headers, connections=connections, reuse=reuse)
+        )
+        with background.running():
+            yield background
+
+    def probe(
+        self,
+        host: str,
+        port: int,
+        *,
+        alpn: Sequence[str] = ("istio",),
+        server_name: str = "",
+        certificate_chain: str = "",
+        private_key: str = "",
+        timeout: float = 5.0,
+    ) -> Handshake:
+        """Shake hands with ``host:port`` by TLS from inside the pod and send one request.
+
+        Args:
+            host: address or name; a pod's address, for its proxy to be met.
+            port: the application's port: the pod's own redirect leads to the proxy.
+            alpn: protocols to offer.
+            server_name: SNI; empty sends none.
+            certificate_chain: PEM to present; empty presents none.
+            private_key: PEM of its key.
+            timeout: seconds for the whole probe.
+        """
+        arguments: Json = {
+            "host": host,
+            "port": port,
+            "alpn": list(alpn),
+            "server_name": server_name,
+            "certificate_chain": certificate_chain,
+            "private_key": private_key,
+            "timeout": timeout,
+        }
+        handshake = handshake_of(self._probe(arguments))
+        self._notebook.write(
+            {
+                "client": self.name,
+                "probe": f"{host}:{port}",
+                "serverName": server_name,
+                "alpn": list(alpn),
+                "presents": bool(certificate_chain),
+                "answer": {"tls": handshake.tls, "admitted": handshake.admitted, "failure": handshake.failure},
+                "chain": handshake.pem(),
+            }
+        )
+        return handshake
 
     def assert_split(
         self,

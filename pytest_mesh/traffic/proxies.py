@@ -31,6 +31,29 @@ class Proxy:
         dump: Json = json.loads(self.fetch("/config_dump?include_eds"))
         return dump
 
+    def section(self, name: str) -> Json:
+        """Give one part of the dump: ``Bootstrap``, ``Clusters``, ``Endpoints``, ``Listeners``, ``Routes``, ``Secrets``.
+
+        Raises ``Infrastructure`` when the proxy has no such part.
+        """
+        sections = self.config_dump().get("configs", ())
+        wanted = f"{name}ConfigDump"
+        for section in sections:
+            if str(section.get("@type", "")).rpartition(".")[2] == wanted:
+                found: Json = section
+                return found
+        have = ", ".join(str(one.get("@type", "")).rpartition(".")[2].removesuffix("ConfigDump") for one in sections)
+        raise Infrastructure(f"the proxy of {self.pod} has no section {name!r} (it has: {have})")
+
+    def routes(self) -> list[Json]:
+        """Give the route configurations that came from the control plane."""
+        return [one["route_config"] for one in self.section("Routes").get("dynamic_route_configs", ())]
+
+    def certificates(self) -> list[Json]:
+        """Give the certificates in use: ``cert_chain`` and ``ca_cert``, each with serial, SANs and expiry."""
+        found: list[Json] = json.loads(self.fetch("/certs")).get("certificates", [])
+        return found
+
     def stats(self, pattern: str = "") -> dict[str, int]:
         """Give counters and gauges by name; ``pattern`` is a regular expression that the proxy applies."""
         text = self.fetch(f"/stats?filter={pattern}" if pattern else "/stats").decode()

@@ -1,11 +1,13 @@
-"""A response as a test reads it: status, headers, who answered, who the answering side saw. Pure."""
+"""A response, and a TLS handshake, as a test reads them: who answered, who the answering side saw. Pure."""
 
 from __future__ import annotations
 
+import base64
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pytest_mesh.contracts import Echo, Failure, Observation
+from pytest_mesh.contracts import Echo, Failure, Json, Observation
 from pytest_mesh.traffic.xfcc import Peer, peer_of
 
 
@@ -80,3 +82,33 @@ def response_of(observation: Observation, method: str, url: str) -> Response:
         body=observation.body,
         echo=echo,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """What a TLS probe met."""
+
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
+    """The peer's certificates, DER, leaf first; empty when the handshake did not get that far."""
+    tls: str = ""
+    """Version, as ``TLSv1.3``."""
+    alpn: str = ""
+    admitted: bool = False
+    """Whether bytes came back after a request: under TLS 1.3 a refused client learns of it only then."""
+    failure: str = ""
+    seconds: float = 0.0
+
+    def pem(self) -> str:
+        """Give the chain as PEM."""
+        return "".join(
+            "-----BEGIN CERTIFICATE-----\n"
+            + "\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64))
+            + "\n-----END CERTIFICATE-----\n"
+            for der in self.chain
+        )
+
+
+def handshake_of(data: Json) -> Handshake:
+    """Make a handshake of a workload's answer to a probe."""
+    chain = tuple(base64.b64decode(one) for one in data["chain"])
+    return Handshake(**{**data, "chain": chain})

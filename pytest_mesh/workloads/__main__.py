@@ -34,8 +34,20 @@ async def _batch(body: bytes) -> Reply:
     return Reply(body=json.dumps(answer, separators=(",", ":")).encode())
 
 
+async def _probe(body: bytes) -> Reply:
+    from pytest_mesh.workloads.tls_probe import ProbeError, parse_probe, probe
+
+    try:
+        arguments = parse_probe(json.loads(body))
+    except (ProbeError, ValueError) as error:
+        return Reply(status=400, body=json.dumps({"error": str(error)}).encode())
+    # The probe blocks on its socket; the echo must answer meanwhile.
+    answer = await asyncio.to_thread(probe, **arguments)
+    return Reply(body=json.dumps(answer).encode())
+
+
 def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Reply]:
-    """Answer on the control port: POST /v1/batch and GET /healthz."""
+    """Answer on the control port: POST /v1/batch, POST /v1/probe and GET /healthz."""
     del address
     method, path, _ = message.start.split(" ")
     path = path.partition("?")[0].rstrip("/")
@@ -43,7 +55,10 @@ def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Rep
         return Reply(body=b'{"ok":true}')
     if path == "/v1/batch" and method == "POST":
         return _batch(message.body)
-    return Reply(status=404, body=json.dumps({"error": f"{method} {path}: not here; POST /v1/batch"}).encode())
+    if path == "/v1/probe" and method == "POST":
+        return _probe(message.body)
+    here = "POST /v1/batch, POST /v1/probe, GET /healthz"
+    return Reply(status=404, body=json.dumps({"error": f"{method} {path}: not here; {here}"}).encode())
 
 
 async def serve(ports: list[int], control_port: int, identity: Identity) -> None:

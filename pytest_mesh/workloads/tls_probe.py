@@ -18,6 +18,38 @@ from typing import Any
 Json = dict[str, Any]
 
 
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "host": str,
+    "port": int,
+    "alpn": (list, tuple),
+    "server_name": str,
+    "certificate_chain": str,
+    "private_key": str,
+    "timeout": (int, float),
+}
+
+
+class ProbeError(ValueError):
+    """Arguments that are no probe's; the message names the field."""
+
+
+def parse_probe(data: Json) -> Json:
+    """Read the keyword arguments of :func:`probe` from JSON; raises :class:`ProbeError`."""
+    if not isinstance(data, dict):
+        raise ProbeError("a probe is a JSON object")
+    for name, value in data.items():
+        if name not in _TYPES:
+            raise ProbeError(f"{name}: not known here (known: {', '.join(_TYPES)})")
+        if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
+            raise ProbeError(f"{name}: {value!r} is of the wrong type")
+    for name in ("host", "port"):
+        if name not in data:
+            raise ProbeError(f"{name}: is required")
+    if bool(data.get("certificate_chain")) != bool(data.get("private_key")):
+        raise ProbeError("certificate_chain, private_key: one without the other")
+    return {**data, "alpn": tuple(data["alpn"])} if "alpn" in data else dict(data)
+
+
 def probe(
     host: str,
     port: int,
