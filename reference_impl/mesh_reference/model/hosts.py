@@ -1,0 +1,31 @@
+"""Host names in Istio's resources: short names, wildcards, and which of several is the most specific (B2, B3, B7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def resolve(host: str, namespace: str, domain: str) -> str:
+    """The full lower-case name: a name without a dot is a Service of ``namespace`` (B2, B3); ``*`` and ``a.b`` stay."""
+    host = host.lower()
+    if not host or "." in host or "*" in host:
+        return host
+    return f"{host}.{namespace}.svc.{domain}"
+
+
+def matches(pattern: str, host: str) -> bool:
+    """Does ``pattern`` (exact, ``*.suffix`` or ``*``) cover the name or the narrower pattern ``host``?"""
+    if pattern in {host, "*"}:
+        return True
+    return pattern.startswith("*") and host.removeprefix("*").endswith(pattern[1:])
+
+
+def most_specific(patterns: Iterable[str], host: str) -> str | None:
+    """The pattern that covers ``host`` best: the exact one, else the longest wildcard (B7)."""
+    covering = [pattern for pattern in patterns if matches(pattern, host)]
+    if host in covering:
+        return host
+    return max(covering, key=lambda pattern: (len(pattern), pattern), default=None)

@@ -1,0 +1,82 @@
+"""Services of the mesh, read from Kubernetes Services. Endpoints are a matter of their own (``model.endpoints``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mesh_reference.model.metadata import Metadata, read_metadata
+from mesh_reference.model.protocols import Protocol, detect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXPORT_TO = "networking.istio.io/exportTo"
+"""Annotation of a Service: the namespaces that may see it (S10)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """One port of a Service. ``name`` is empty on a single unnamed port."""
+
+    number: int
+    name: str
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One Service. ``addresses`` are its VIPs; a headless Service has none."""
+
+    meta: Metadata
+    hostname: str
+    ports: tuple[ServicePort, ...]
+    addresses: tuple[str, ...] = ()
+    headless: bool = False
+    external_name: str = ""
+    export_to: frozenset[str] = frozenset({"*"})
+
+    def port(self, number: int) -> ServicePort | None:
+        return next((port for port in self.ports if port.number == number), None)
+
+    def visible_from(self, namespace: str) -> bool:
+        """May a client in ``namespace`` know this Service (B12)?"""
+        return visible(self.export_to, self.meta.namespace, namespace)
+
+
+def visible(export_to: frozenset[str], owner: str, client: str) -> bool:
+    """Does an ``exportTo`` of namespace ``owner`` include ``client``? Values: ``*``, ``.``, ``~`` (nobody), names (B12)."""
+    if not export_to or "*" in export_to:
+        return True
+    return client in export_to or ("." in export_to and owner == client)
+
+
+def hostname(name: str, namespace: str, domain: str) -> str:
+    """The Service's full name."""
+    return f"{name}.{namespace}.svc.{domain}"
+
+
+def read_service(obj: Mapping[str, Any], domain: str) -> Service:
+    """A Kubernetes Service as the mesh sees it. UDP ports are left out: Envoy proxies none."""
+    meta, spec = read_metadata(obj), obj.get("spec") or {}
+    cluster_ips = spec.get("clusterIPs") or [ip for ip in [spec.get("clusterIP")] if ip]
+    external = spec.get("externalName", "") if spec.get("type") == "ExternalName" else ""
+    annotations = obj["metadata"].get("annotations") or {}
+    exported = {part.strip() for part in annotations.get(EXPORT_TO, "").split(",") if part.strip()}
+    ports = tuple(
+        ServicePort(
+            number=port["port"],
+            name=port.get("name", ""),
+            protocol=detect(port["port"], port.get("name", ""), port.get("appProtocol"), port.get("protocol", "TCP")),
+        )
+        for port in spec.get("ports") or []
+    )
+    return Service(
+        meta=meta,
+        hostname=hostname(meta.name, meta.namespace, domain),
+        ports=tuple(port for port in ports if port.protocol is not Protocol.UDP),
+        addresses=tuple(ip for ip in cluster_ips if ip != "None"),
+        headless="None" in cluster_ips,
+        external_name=external.rstrip(".").lower(),
+        export_to=frozenset(exported) or frozenset({"*"}),
+    )

@@ -1,0 +1,48 @@
+"""The whole mesh at one moment: an immutable value with a version. Generators read it and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mesh_reference.model.destination_rules import DestinationRule
+from mesh_reference.model.endpoints import Endpoint, Pod
+from mesh_reference.model.peer_authentications import PeerAuthentication
+from mesh_reference.model.services import Service
+from mesh_reference.model.virtual_services import VirtualService
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Key = tuple[str, str]
+"""(namespace, name)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSnapshot:
+    """Everything that configuration is made from. The mappings are never changed after the snapshot was taken."""
+
+    version: int = 0
+    services: Mapping[str, Service] = field(default_factory=dict)
+    """By host name."""
+    endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    """Ready and unready endpoints by the Service's host name."""
+    pods: Mapping[str, Pod] = field(default_factory=dict)
+    """By address."""
+    virtual_services: Mapping[Key, VirtualService] = field(default_factory=dict)
+    destination_rules: Mapping[Key, DestinationRule] = field(default_factory=dict)
+    peer_authentications: Mapping[Key, PeerAuthentication] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What differs between two snapshots. ``endpoints``: hosts of which nothing but addresses changed."""
+
+    full: bool = False
+    endpoints: frozenset[str] = frozenset()
+
+    def __or__(self, other: Change) -> Change:
+        return Change(full=self.full or other.full, endpoints=self.endpoints | other.endpoints)
+
+    def __bool__(self) -> bool:
+        return self.full or bool(self.endpoints)

@@ -1,0 +1,135 @@
+"""What one namespace's clients see of a snapshot: services, VirtualServices of the mesh, DestinationRules (B4-B7, §1.7).
+
+Pure, and made once per snapshot and namespace: every proxy of a namespace shares it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from mesh_reference.model import hosts
+from mesh_reference.model.destination_rules import DestinationRule, merge
+from mesh_reference.model.services import visible
+from mesh_reference.model.virtual_services import MESH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mesh_reference.model.services import Service
+    from mesh_reference.model.snapshot import MeshSnapshot
+    from mesh_reference.model.virtual_services import VirtualService
+
+
+class Scope:
+    """The view of one namespace."""
+
+    def __init__(self, snapshot: MeshSnapshot, namespace: str, root_namespace: str) -> None:
+        self.snapshot = snapshot
+        self.namespace = namespace
+        self._root_namespace = root_namespace
+        seen = {host: service for host, service in snapshot.services.items() if service.visible_from(namespace)}
+        self.services: dict[str, Service] = {host: seen[host] for host in sorted(seen) if not seen[host].external_name}
+        self._aliases = {host: service.external_name for host, service in seen.items() if service.external_name}
+        self.virtual_services = _mesh_virtual_services(snapshot.virtual_services.values(), namespace)
+        self._rules = _rules_by_namespace(snapshot.destination_rules.values())
+        self._rule_cache: dict[tuple[str, frozenset[tuple[str, str]]], DestinationRule | None] = {}
+        self._by_port: dict[int, list[Service]] = defaultdict(list)
+        for service in self.services.values():
+            for port in service.ports:
+                self._by_port[port.number].append(service)
+
+    def on_port(self, port: int) -> list[Service]:
+        """Services with that port, by host name."""
+        return self._by_port.get(port, [])
+
+    def resolve_alias(self, host: str) -> str:
+        """The Service behind an ExternalName Service of the mesh; any other host is itself."""
+        return self._aliases.get(host, host)
+
+    def aliases_of(self, host: str) -> list[str]:
+        """ExternalName Services that stand for this host."""
+        return sorted(alias for alias, target in self._aliases.items() if target == host)
+
+    def has_selectors(self, host: str) -> bool:
+        """Does any DestinationRule of this namespace for the host look at the client's labels (D15)?"""
+        return any(
+            rule.selector and hosts.matches(rule.host, host)
+            for rules in self._rules.get(self.namespace, {}).values()
+            for rule in rules
+        )
+
+    def destination_rule(self, host: str, labels: Mapping[str, str]) -> DestinationRule | None:
+        """The one rule for the host: of the client's namespace, else of the Service's, else of the root namespace.
+
+        Within a namespace the most specific host wins and nothing is inherited from a wider one; a rule whose selector
+        takes the client beats one without.
+        """
+        key = (host, frozenset(labels.items()) if self.has_selectors(host) else frozenset())
+        if key not in self._rule_cache:
+            self._rule_cache[key] = self._find_rule(host, labels)
+        return self._rule_cache[key]
+
+    def _find_rule(self, host: str, labels: Mapping[str, str]) -> DestinationRule | None:
+        in_root = self.namespace == self._root_namespace
+        # Rules for the whole mesh live in the root namespace: there only private ones precede the Service's own.
+        rule = self._best(self.namespace, host, labels, lambda item: not in_root or _private(item))
+        if rule is not None:
+            return rule
+        service = self.snapshot.services.get(host)
+        for namespace in dict.fromkeys((service.meta.namespace if service else "", self._root_namespace)):
+            rule = self._best(namespace, host, labels, lambda item: not item.selector and not _private(item))
+            # D19: what is not exported to this client counts for nobody else either.
+            if rule is not None and visible(rule.export_to, namespace, self.namespace):
+                return rule
+        return None
+
+    def _best(
+        self, namespace: str, host: str, labels: Mapping[str, str], usable: Callable[[DestinationRule], bool]
+    ) -> DestinationRule | None:
+        by_host = self._rules.get(namespace, {})
+        found: dict[str, DestinationRule] = {}
+        for pattern, rules in by_host.items():
+            if not hosts.matches(pattern, host):
+                continue
+            fitting = [rule for rule in rules if usable(rule) and _selects(rule, labels)]
+            if fitting:
+                # A rule that selects this Pod comes before one for every Pod (D15).
+                found[pattern] = next((rule for rule in fitting if rule.selector), fitting[0])
+        best = hosts.most_specific(found, host)
+        return found[best] if best is not None else None
+
+
+def _private(rule: DestinationRule) -> bool:
+    return bool(rule.export_to) and rule.export_to <= {".", rule.meta.namespace}
+
+
+def _selects(rule: DestinationRule, labels: Mapping[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in rule.selector)
+
+
+def _rules_by_namespace(rules: Iterable[DestinationRule]) -> dict[str, dict[str, tuple[DestinationRule, ...]]]:
+    grouped: dict[str, dict[str, list[DestinationRule]]] = defaultdict(lambda: defaultdict(list))
+    for rule in rules:
+        grouped[rule.meta.namespace][rule.host].append(rule)
+    return {
+        namespace: {host: merge(group) for host, group in by_host.items()} for namespace, by_host in grouped.items()
+    }
+
+
+def _mesh_virtual_services(found: Iterable[VirtualService], namespace: str) -> list[VirtualService]:
+    """Those bound to the mesh (B1) and visible (B4, B12), in the order in which they take hosts.
+
+    Private to the namespace, then exported to it by name, then public (B6); the oldest first in each (B5).
+    """
+    usable = [item for item in found if item.hosts and MESH in item.gateways]
+
+    def rank(item: VirtualService) -> int | None:
+        if not item.export_to or "*" in item.export_to:
+            return 2
+        if not visible(item.export_to, item.meta.namespace, namespace):
+            return None
+        return 0 if item.meta.namespace == namespace else 1
+
+    ranked = [(order, item.meta.age_key, item) for item in usable if (order := rank(item)) is not None]
+    return [item for _order, _age, item in sorted(ranked, key=lambda entry: entry[:2])]
