@@ -88,19 +88,23 @@ class FakeKubelet:
 
         if "stdin" not in request.query:
             process.stdin.close()
-        reading = asyncio.create_task(inputs())
-        await asyncio.gather(output(1, process.stdout), output(2, process.stderr))
-        code = await process.wait()
-        status = {"metadata": {}, "status": "Success"}
-        if code:
-            message = f"command terminated with non-zero exit code: exit status {code}"
-            details = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
-            status = {"status": "Failure", "reason": "NonZeroExitCode", "message": message, "details": details}
-        with contextlib.suppress(ConnectionError):
-            await ws.send_bytes(b"\3" + json.dumps(status).encode())
-        await ws.close()
-        reading.cancel()
-        process._transport.close()
+        try:
+            reading = asyncio.create_task(inputs())
+            await asyncio.gather(output(1, process.stdout), output(2, process.stderr))
+            code = await process.wait()
+            status = {"metadata": {}, "status": "Success"}
+            if code:
+                message = f"command terminated with non-zero exit code: exit status {code}"
+                details = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
+                status = {"status": "Failure", "reason": "NonZeroExitCode", "message": message, "details": details}
+            with contextlib.suppress(ConnectionError):
+                await ws.send_bytes(b"\3" + json.dumps(status).encode())
+            await ws.close()
+            reading.cancel()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            process._transport.close()
         return ws
 
     async def forward(self, request):

@@ -1,0 +1,231 @@
+"""What the tests say to a real cluster: raw JSON over HTTPS, waiting by watches, and the official client's streams."""
+
+from __future__ import annotations
+
+import json
+import select
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+import yaml
+
+from pytest_mesh.contracts import Image
+from pytest_mesh.implementations.loader import interpreter_paths
+
+SHELL = "tests/shell"
+"""The host's root with nothing of its own: a container names its command."""
+PYTHON = "tests/python"
+WORKLOAD = "pytest-mesh/workload"
+
+IMAGES = {
+    SHELL: Image(),
+    PYTHON: Image(entrypoint=(sys.executable,), readable=interpreter_paths()),
+    WORKLOAD: Image(entrypoint=(sys.executable, "-m", "pytest_mesh.workloads"), readable=interpreter_paths()),
+}
+
+SLEEP = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
+"""Runs until it is told to end, and then ends at once."""
+
+
+class Refused(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status):
+        super().__init__(status.get("message"))
+        self.status = status
+        self.code = status.get("code")
+
+
+@dataclass
+class Scene:
+    """One cluster as its tests see it. Objects are dicts; paths are the API's."""
+
+    cluster: object
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self):
+        config = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        self.token = config["users"][0]["user"]["token"]
+        self.session.headers["Authorization"] = f"Bearer {self.token}"
+        self.session.trust_env = False
+        self.session.verify = str(self.cluster.directory / "ca.crt")
+
+    def call(self, method, path, body=None, content_type="application/json", **params):
+        data = None if body is None else json.dumps(body)
+        answer = self.session.request(
+            method,
+            self.cluster.server + path,
+            data=data,
+            params=params,
+            headers={"Content-Type": content_type},
+            timeout=20,
+        )
+        if answer.status_code >= 400:
+            raise Refused(answer.json())
+        return answer.json()
+
+    def get(self, path, **params):
+        return self.call("GET", path, **params)
+
+    def text(self, path, **params):
+        answer = self.session.get(self.cluster.server + path, params=params, timeout=20)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def until(self, path, condition, seconds=10.0, what="the condition"):
+        """Watch one object until ``condition(object)``; give it. ``None`` stands for a deleted one."""
+        collection, _, name = path.rpartition("/")
+        deadline = time.monotonic() + seconds
+        last = None
+        params = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": int(seconds) + 1}
+        with self.session.get(
+            self.cluster.server + collection, params=params, stream=True, timeout=seconds + 5
+        ) as answer:
+            assert answer.status_code == 200, answer.text
+            for line in answer.iter_lines(chunk_size=None):
+                event = json.loads(line)
+                last = None if event["type"] == "DELETED" else event["object"]
+                if condition(last):
+                    return last
+                if time.monotonic() > deadline:
+                    break
+        raise AssertionError(f"{what} of {path} did not come within {seconds} s: {json.dumps(last, indent=1)}")
+
+    def until_gone(self, path, seconds=10.0):
+        try:
+            version = self.get(path)["metadata"]["resourceVersion"]
+        except Refused as error:
+            assert error.code == 404
+            return
+        collection, _, name = path.rpartition("/")
+        params = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version}
+        params["timeoutSeconds"] = int(seconds) + 1
+        with self.session.get(
+            self.cluster.server + collection, params=params, stream=True, timeout=seconds + 5
+        ) as answer:
+            for line in answer.iter_lines(chunk_size=None):
+                if json.loads(line)["type"] == "DELETED":
+                    return
+        raise AssertionError(f"{path} is there after {seconds} s")
+
+
+@dataclass
+class Space:
+    """A namespace of one test's own."""
+
+    scene: Scene
+    name: str
+
+    def path(self, plural, name="", prefix="/api/v1"):
+        return f"{prefix}/namespaces/{self.name}/{plural}" + (f"/{name}" if name else "")
+
+    def create(self, plural, obj, prefix="/api/v1"):
+        return self.scene.call("POST", self.path(plural, prefix=prefix), obj)
+
+    def pod(self, name, *containers, **spec):
+        """Create a Pod; give its path."""
+        labels = spec.pop("labels", {})
+        annotations = spec.pop("annotations", {})
+        spec = {"terminationGracePeriodSeconds": 1, **spec, "containers": list(containers)}
+        metadata = {"name": name, "labels": labels, "annotations": annotations}
+        self.create("pods", {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        return self.path("pods", name)
+
+    def running(self, name, *containers, seconds=10.0, **spec):
+        """Create a Pod; give it once it is Ready."""
+        return self.scene.until(self.pod(name, *containers, **spec), is_ready, seconds, "readiness")
+
+    def finished(self, name, *containers, seconds=10.0, **spec):
+        """Create a Pod that ends; give it then."""
+        path = self.pod(name, *containers, **{"restartPolicy": "Never", **spec})
+        return self.scene.until(path, is_over, seconds, "the end")
+
+    def log(self, pod, **params):
+        return self.scene.text(self.path("pods", pod) + "/log", **params)
+
+    def event(self, pod, reason, seconds=5.0):
+        """Give the Pod's first event with that reason, once there is one."""
+        deadline = time.monotonic() + seconds
+        params = {"watch": "true", "timeoutSeconds": int(seconds) + 1, "fieldSelector": f"involvedObject.name={pod}"}
+        url = self.scene.cluster.server + self.path("events")
+        seen = []
+        with self.scene.session.get(url, params=params, stream=True, timeout=seconds + 5) as answer:
+            for line in answer.iter_lines(chunk_size=None):
+                event = json.loads(line)["object"]
+                seen.append(f"{event.get('reason')}: {event.get('message')}")
+                if event.get("reason") == reason:
+                    return event
+                if time.monotonic() > deadline:
+                    break
+        raise AssertionError(f"pod {pod} has no event {reason}; it has {seen}")
+
+
+def shell(script, name="app", **fields):
+    return {"name": name, "image": SHELL, "command": ["/bin/sh", "-c", script], **fields}
+
+
+def python(script, name="app", **fields):
+    return {"name": name, "image": PYTHON, "args": ["-c", script], **fields}
+
+
+def is_ready(pod):
+    return pod is not None and any(
+        each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions") or ()
+    )
+
+
+def is_over(pod):
+    return pod is not None and pod["status"].get("phase") in {"Succeeded", "Failed"}
+
+
+def states(pod, kind="containerStatuses"):
+    return {each["name"]: each for each in pod["status"].get(kind) or ()}
+
+
+def processes_naming(text):
+    """Give the pids whose command line holds ``text``: every process of a cluster has its run directory there,
+    or is a descendant in its PID namespace."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if text in (entry / "cmdline").read_text(errors="replace"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def pids_in(namespace):
+    """Give the pids of a PID namespace, by its inode (``pid:[N]``)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "ns" / "pid").readlink().name == namespace:
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def ended(pids, seconds):
+    """Wait for these processes to end; give those that did not."""
+    import os
+
+    deadline = time.monotonic() + seconds
+    left = []
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                left.append(pid)
+        finally:
+            os.close(fd)
+    return left
