@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mesh_reference.errors import MeshError
 from mesh_reference.injection import metrics, overlays, patch, probes, proxy_config, reinjection, template
 from mesh_reference.injection.annotations import (
     NATIVE_SIDECAR,
@@ -26,6 +25,7 @@ from mesh_reference.injection.annotations import (
     parse_bool,
 )
 from mesh_reference.injection.owner import Workload, owner_of
+from mesh_reference.injection.pod_shape import check_pod
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.injection.template import INIT, PROXY, Frame
 
@@ -33,10 +33,6 @@ Json = dict[str, Any]
 
 _NETWORK_LABEL = "topology.istio.io/network"
 _CLUSTER_ENV, _NETWORK_ENV = "ISTIO_META_CLUSTER_ID", "ISTIO_META_NETWORK"
-
-
-class InjectionError(MeshError):
-    """A pod that cannot be injected; ``str()`` says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +98,13 @@ def patch_of(pod: Mapping[str, Any], injected: Injected) -> list[Json]:
 
 def _prepared(pod: Mapping[str, Any]) -> Json:
     """A copy in which every map and list that injection touches is there."""
+    check_pod(pod)
     result: Json = copy.deepcopy(dict(pod))
-    if not isinstance(result.get("spec"), dict):
-        raise InjectionError("the pod has no spec")
     metadata = result["metadata"] = result.get("metadata") or {}
     for name in ("labels", "annotations"):
         metadata[name] = metadata.get(name) or {}
     for name in ("containers", "initContainers", "volumes", "imagePullSecrets"):
         result["spec"][name] = result["spec"].get(name) or []
-    for item in (*result["spec"]["containers"], *result["spec"]["initContainers"]):
-        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-            raise InjectionError("every container of the pod needs a name")
     return result
 
 

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mesh_reference.errors import MeshError
 from mesh_reference.injection.decision import decide
-from mesh_reference.injection.injector import InjectionError, inject
+from mesh_reference.injection.injector import inject
 from mesh_reference.injection.owner import Workload
+from mesh_reference.injection.pod_shape import InjectionError, check_pod
 from mesh_reference.injection.settings import InjectionSettings
 
 Json = dict[str, Any]
@@ -43,7 +45,7 @@ class Outcome:
 def inject_object(value: Any, namespace: str, settings: InjectionSettings) -> Outcome:
     """One Kubernetes object, or a List of them; ``namespace`` counts where the object names none.
 
-    Raises `InjectionError` or `AnnotationError` for a workload that cannot be injected.
+    Raises `InjectionError` for a workload that cannot be injected.
     """
     if not isinstance(value, dict):
         return Outcome(value=value, changed=False)
@@ -61,26 +63,32 @@ def inject_object(value: Any, namespace: str, settings: InjectionSettings) -> Ou
 
 
 def _inject_template(value: Json, place: tuple[str, ...], namespace: str, settings: InjectionSettings) -> Outcome:
-    kind = value["kind"]
-    metadata = value.get("metadata") or {}
-    own_namespace = metadata.get("namespace") or namespace
+    kind, metadata = value["kind"], value.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise InjectionError(f"{kind}: metadata: want a map")
+    own_namespace = str(metadata.get("namespace") or namespace)
     name = f'{kind} "{own_namespace}/{metadata.get("name") or metadata.get("generateName") or ""}"'
     result = copy.deepcopy(value)
     template: Any = result
     for part in place:
         template = template.get(part) if isinstance(template, dict) else None
-    if not isinstance(template, dict) or not isinstance(template.get("spec"), dict):
-        raise InjectionError(f"{name}: {'.'.join((*place, 'spec'))} is missing")
-    decision = decide(template, own_namespace, settings)
-    notes = (f"{name}: {decision.warning}",) if decision.warning else ()
-    if not decision.inject:
-        return Outcome(value=value, changed=False, notes=(*notes, f"Skipping injection of {name}: {decision.reason}"))
+    if not isinstance(template, dict):
+        raise InjectionError(f"{name}: {'.'.join(place)} is missing")
     workload = None
     if place:
         workload = Workload(
-            api_version=value["apiVersion"], kind=kind, name=metadata.get("name") or "", namespace=own_namespace
+            api_version=value["apiVersion"], kind=kind, name=str(metadata.get("name") or ""), namespace=own_namespace
         )
-    injected = inject(template, own_namespace, settings, workload=workload)
+    try:
+        check_pod(template)
+        decision = decide(template, own_namespace, settings)
+        injected = inject(template, own_namespace, settings, workload=workload) if decision.inject else None
+    except MeshError as problem:
+        where = ".".join(place)
+        raise InjectionError(f"{name}{', ' if where else ''}{where}: {problem}") from problem
+    notes = (f"{name}: {decision.warning}",) if decision.warning else ()
+    if injected is None:
+        return Outcome(value=value, changed=False, notes=(*notes, f"Skipping injection of {name}: {decision.reason}"))
     template.clear()
     template.update(injected.pod)
     return Outcome(value=result, changed=True, notes=(*notes, *(f"{name}: {text}" for text in injected.warnings)))

@@ -14,6 +14,7 @@ from aiohttp import web
 from mesh_reference.errors import MeshError
 from mesh_reference.injection.decision import decide
 from mesh_reference.injection.injector import inject, patch_of
+from mesh_reference.injection.pod_shape import check_pod
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.validation import findings, galley
 from mesh_reference.webhooks import review
@@ -58,13 +59,16 @@ async def _read(request: web.Request) -> review.Request:
 def answer_inject(request: review.Request, path: str, settings: InjectionSettings) -> Json:
     """The AdmissionReview that answers the creation of a pod; ``path`` may carry environment (/inject/cluster/c)."""
     pod = request.object
-    namespace = (pod.get("metadata") or {}).get("namespace") or request.namespace
-    decision = decide(pod, namespace, settings)
-    warnings = [decision.warning] if decision.warning else []
-    if not decision.inject:
-        _log.info("pod in %s is not injected: %s", namespace, decision.reason)
-        return review.allowed(request, warnings=warnings)
+    metadata = pod.get("metadata")
+    namespace = (metadata.get("namespace") if isinstance(metadata, dict) else "") or request.namespace
+    warnings: list[str] = []
     try:
+        check_pod(pod)
+        decision = decide(pod, namespace, settings)
+        warnings += [decision.warning] if decision.warning else []
+        if not decision.inject:
+            _log.info("pod in %s is not injected: %s", namespace, decision.reason)
+            return review.allowed(request, warnings=warnings)
         injected = inject(pod, namespace, settings, environment=environment_of(path))
     except MeshError as problem:
         _log.warning("pod in %s cannot be injected: %s", namespace, problem)

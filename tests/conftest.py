@@ -1,0 +1,37 @@
+"""Golden files for all of the repository's tests: ``golden(name, text)`` compares, ``--update-goldens`` writes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-goldens", action="store_true", help="Write the golden files instead of comparing.")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with the file of that name in ``goldens/`` beside the test."""
+    folder = Path(request.path).parent / "goldens"
+    update = request.config.getoption("--update-goldens")
+
+    def check(name: str, text: str) -> None:
+        path = folder / name
+        if update:
+            folder.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        assert path.is_file(), f"{path} is missing: run with --update-goldens and read what it writes"
+        wanted = path.read_text(encoding="utf-8")
+        difference = "".join(
+            difflib.unified_diff(
+                wanted.splitlines(keepends=True), text.splitlines(keepends=True), str(path), "this run", n=2
+            )
+        )
+        assert not difference, f"differs from the golden (--update-goldens writes it):\n{difference}"
+
+    return check
