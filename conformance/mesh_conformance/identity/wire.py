@@ -1,0 +1,47 @@
+"""The certificates that a pod presents on the wire, and the roots that a mesh publishes: obtained, not judged."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from pytest_mesh.namespace import MeshNamespace
+from pytest_mesh.stand_ins import HTTP_PORT
+from pytest_mesh.traffic.client import Client
+
+
+def presented_chain(prober: Client, namespace: MeshNamespace, workload: str) -> list[x509.Certificate]:
+    """Give the chain, leaf first, that a workload presents on the port of its application to a peer of the mesh."""
+    pod = namespace.pod(workload)
+    address = pod["status"]["podIP"]
+    met = prober.probe(address, HTTP_PORT)
+    assert met.chain, (
+        f"no certificate on the wire: {pod['metadata']['name']} at {address}:{HTTP_PORT} answers a TLS handshake "
+        f"with {met.failure or 'nothing'}"
+    )
+    return [x509.load_der_x509_certificate(der) for der in met.chain]
+
+
+def presented_leaf(prober: Client, namespace: MeshNamespace, workload: str) -> x509.Certificate:
+    """Give the leaf that a workload presents."""
+    return presented_chain(prober, namespace, workload)[0]
+
+
+def identity_of(namespace: MeshNamespace, account: str) -> str:
+    """Give the SPIFFE ID that a workload of this ServiceAccount must have (IST-ID)."""
+    return f"spiffe://{namespace.implementation.trust_domain}/ns/{namespace.name}/sa/{account}"
+
+
+def published_roots(namespace: MeshNamespace) -> list[x509.Certificate]:
+    """Give the trust bundle that the mesh publishes in the namespace."""
+    return x509.load_pem_x509_certificates(namespace.trust_bundle().encode())
+
+
+def stored_roots(namespace: MeshNamespace) -> list[x509.Certificate]:
+    """Give the root that the mesh keeps in its Secret; the private key beside it is not read."""
+    return x509.load_pem_x509_certificates(namespace.root_certificate().encode())
+
+
+def fingerprints(certificates: list[x509.Certificate]) -> str:
+    """Give the first half of each SHA-256, for messages."""
+    return ", ".join(one.fingerprint(hashes.SHA256()).hex()[:32] for one in certificates)
