@@ -45,12 +45,14 @@ class Image:
     ``env`` are what an image's configuration would give. ``readable`` lists
     paths under ``root`` that any uid must be able to reach (a virtual
     environment below a private home directory); the host's modes stay as they are.
+    ``user`` is ``UID`` or ``UID:GID``, in numbers; a Pod's securityContext goes before it. Default: root.
     """
 
     root: str = "/"
     entrypoint: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[str, ...] = ()
+    user: str = ""
 
     def to_json(self) -> Json:
         """Give the form stored in the cluster's image table."""
@@ -65,6 +67,7 @@ class Image:
             entrypoint=tuple(known.pop("entrypoint", ())),
             env=dict(known.pop("env", {})),
             readable=tuple(known.pop("readable", ())),
+            user=known.pop("user", ""),
             **known,
         )
 

@@ -6,6 +6,7 @@ Every refusal names the file, the key and the rule. Nothing is run here.
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -94,7 +95,7 @@ class _Reader:
         where = f'[images."{name}"]'
         if name == WORKLOAD_IMAGE:
             raise self._error(where, "is the workload's own image and cannot be given")
-        known = {"root": _text, "entrypoint": _argv, "env": _texts, "readable": _argv}
+        known = {"root": _text, "entrypoint": _argv, "env": _texts, "readable": _argv, "user": _user}
         if not isinstance(table, dict):
             raise self._error(where, "must be a table")
         fields: dict[str, Any] = {}
@@ -123,6 +124,12 @@ class _Reader:
 def _text(reader: _Reader, key: str, value: Any) -> str:
     reader.check(isinstance(value, str), key, "must be a string")
     return reader.expand(value)
+
+
+def _user(reader: _Reader, key: str, value: Any) -> str:
+    fits = isinstance(value, str) and re.fullmatch(r"\d+(:\d+)?", value) is not None
+    reader.check(fits, key, 'must be "UID" or "UID:GID" in numbers')
+    return str(value)
 
 
 def _argv(reader: _Reader, key: str, value: Any) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pytest_mesh.clusters.local.apiclient import ApiError
-from pytest_mesh.clusters.local.node import environments, images, pod_specs, probes, processes
+from pytest_mesh.clusters.local.node import container_logs, environments, images, pod_specs, probes, processes
 from pytest_mesh.clusters.local.node.blueprints import Blueprint, Command, Identity, Mount
 from pytest_mesh.clusters.local.node.container_logs import RunLog
 from pytest_mesh.clusters.local.node.environments import ConfigError
@@ -220,7 +220,7 @@ class ContainerLife:
 
     async def _blueprint(self, image: Image) -> Blueprint:
         owner, spec, pod = self._owner, self.spec, self._owner.pod
-        self._identity = pod_specs.identity(spec, pod, self._parts.capabilities)
+        self._identity = pod_specs.identity(spec, pod, self._parts.capabilities, image.user)
         sources = {(kind, name): await owner.fetch(kind, name) for kind, name, _ in environments.references(spec)}
         base = {
             "PATH": environments.DEFAULT_PATH,
@@ -413,7 +413,7 @@ class ContainerLife:
             message = text.read(_TERMINATION_MESSAGE).decode(errors="replace")
         if not message and code != 0 and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             with log_path.open("rb") as lines:
-                last = [line.split(b" ", 3)[3] for line in lines.readlines()[-80:]]
+                last = [container_logs.shown(line) for line in lines.readlines()[-80:]]
             message = b"".join(last)[-2048:].decode(errors="replace")
         return message
 

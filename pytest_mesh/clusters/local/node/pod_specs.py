@@ -68,8 +68,9 @@ def _unsupported_in(container: Json, spec: Json) -> Iterator[str]:
             yield f"hostPort {port['hostPort']}"
 
 
-def identity(container: Json, pod: Json, available: frozenset[str]) -> Identity:
-    """Give as whom the container runs; ``available`` are the capabilities that the node itself has.
+def identity(container: Json, pod: Json, available: frozenset[str], user: str = "") -> Identity:
+    """Give as whom the container runs; ``available`` are the capabilities that the node itself has,
+    ``user`` is the image's own ``UID[:GID]``.
 
     ConfigError when runAsNonRoot forbids it, or a capability is unknown or not to be had.
     """
@@ -79,7 +80,12 @@ def identity(container: Json, pod: Json, available: frozenset[str]) -> Identity:
     def chosen(name: str) -> Any:
         return own[name] if own.get(name) is not None else shared.get(name)
 
-    uid = int(chosen("runAsUser") or 0)
+    image_uid, _, image_gid = user.partition(":")
+    asked = chosen("runAsUser")
+    uid = int(image_uid or 0) if asked is None else int(asked)
+    gid = chosen("runAsGroup")
+    if gid is None and asked is None and image_gid:
+        gid = int(image_gid)
     if chosen("runAsNonRoot") and uid == 0:
         raise ConfigError("container has runAsNonRoot and image will run as root")
     groups = [*(shared.get("supplementalGroups") or ())]
@@ -88,7 +94,7 @@ def identity(container: Json, pod: Json, available: frozenset[str]) -> Identity:
     privileged = bool(own.get("privileged"))
     return Identity(
         uid=uid,
-        gid=chosen("runAsGroup"),
+        gid=gid,
         groups=tuple(groups),
         capabilities=tuple(
             sorted(available if privileged else _capabilities(own.get("capabilities") or {}, available))
