@@ -88,8 +88,7 @@ def build(blueprint: Blueprint, mounted: Sequence[str]) -> None:
         _hide(path, blueprint.root)
     _write_files(blueprint)
     Path(blueprint.directory).mkdir(parents=True, exist_ok=True)
-    for volume in sorted(blueprint.mounts, key=lambda each: each.target.count("/")):
-        _mount_volume(volume)
+    _mount_volumes(sorted(blueprint.mounts, key=lambda each: each.target.count("/")))
     ns.umount(_OLD, ns.MNT_DETACH)
     Path(_OLD).rmdir()
     if blueprint.read_only_root:
@@ -196,10 +195,15 @@ def _write_files(blueprint: Blueprint) -> None:
         path.chmod(0o644)
 
 
-def _mount_volume(volume: Mount) -> None:
-    source = Path(_OLD + volume.source)
-    _make_place(source, Path(volume.target))
-    _bind(str(source), volume.target, read_only=volume.read_only)
+def _mount_volumes(volumes: Sequence[Mount]) -> None:
+    """Mount the volumes, outer ones first; read-only comes last, for an inner one's place is made in the outer one."""
+    for volume in volumes:
+        source = Path(_OLD + volume.source)
+        _make_place(source, Path(volume.target))
+        _bind(str(source), volume.target, read_only=False)
+    for volume in volumes:
+        if volume.read_only:
+            ns.mount("none", volume.target, flags=ns.MS_REMOUNT | ns.MS_BIND | ns.MS_RDONLY)
 
 
 def _make_place(source: Path, place: Path) -> None:
