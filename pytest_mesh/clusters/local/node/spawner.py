@@ -18,6 +18,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -190,6 +191,9 @@ def _become(
     """Turn this process into the program, as the identity; raises OSError when it cannot be started."""
     for target, fd in enumerate(stdio):
         os.dup2(fd, target, inheritable=True)
+        if stat.S_ISFIFO(os.fstat(target).st_mode):
+            # The program may open /dev/stdout again, which asks who owns the pipe.
+            os.fchown(target, identity.uid, -1)
     if tty:
         _take_terminal()
     user = _passwd_entry(identity.uid)
