@@ -18,19 +18,22 @@ from pytest_mesh.keys import RECORDS, RUN
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.record import Record
 from pytest_mesh.settings import MeshSettings
+from pytest_mesh.traffic.client import Client
 
 
 class SharedNamespace:
-    """A namespace that is lent to one check after the other."""
+    """A namespace that is lent to one check after the other, with the clients in it."""
 
     def __init__(self, namespace: MeshNamespace, lent: list[pytest.Item]) -> None:
         self.namespace = namespace
+        self.clients: dict[str, Client] = {}
+        """The room's clients by name; they write where the namespace writes."""
         self._lent = lent
 
     def lend(self, item: pytest.Item) -> MeshNamespace:
         """Give the namespace to a check: what happens in it from here on is written in that check's record."""
         state = item.stash[RECORDS]
-        # The namespace hands its record on when it is made, so the record stays and its pages change.
+        # Namespace and clients keep the record that they were made with, so it stays and its pages change.
         self.namespace.record.applied = state.record.applied
         self.namespace.record.transcript = state.record.transcript
         self.namespace.record.evidence = state.record.evidence

@@ -9,12 +9,14 @@ from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.stand_ins import HTTP_PORT
 from pytest_mesh.traffic.client import Client
 
+PROBE_SECONDS = 3.0
+
 
 def presented_chain(prober: Client, namespace: MeshNamespace, workload: str) -> list[x509.Certificate]:
     """Give the chain, leaf first, that a workload presents on the port of its application to a peer of the mesh."""
     pod = namespace.pod(workload)
     address = pod["status"]["podIP"]
-    met = prober.probe(address, HTTP_PORT)
+    met = prober.probe(address, HTTP_PORT, timeout=PROBE_SECONDS)
     assert met.chain, (
         f"no certificate on the wire: {pod['metadata']['name']} at {address}:{HTTP_PORT} answers a TLS handshake "
         f"with {met.failure or 'nothing'}"

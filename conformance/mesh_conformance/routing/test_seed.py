@@ -13,19 +13,14 @@ from pytest_mesh.traffic.responses import Response
 
 REVIEWS = "http://reviews"
 V2_ONLY = {"x-version": "v2"}
+SEED = "test_seed.yaml"
 PENDING_LIMIT = 100
 """http1MaxPendingRequests of the DestinationRule."""
 
 
-@pytest.fixture(autouse=True)
-def seed(shop: MeshNamespace, tester: Client) -> None:
-    """Apply the lesson's documents, and wait until the client's proxy routes by them."""
-    del tester  # it must be there for its proxy to be waited for
-    shop.apply("test_seed.yaml")
-
-
 @pytest.mark.mesh_feature("VSHeaderExact")
-def test_the_header_chooses_v2(tester: Client) -> None:
+def test_the_header_chooses_v2(shop: MeshNamespace, tester: Client) -> None:
+    shop.apply(SEED)
     chosen = tester.count(REVIEWS, 100, headers=V2_ONLY)
 
     assert dict(chosen.counts) == {"v2": 100}, (
@@ -35,7 +30,8 @@ def test_the_header_chooses_v2(tester: Client) -> None:
 
 @pytest.mark.mesh_feature("VSHeaderExact")
 @pytest.mark.parametrize("value", ["v20", "V2", "v1", " "], ids=["longer", "case", "other", "blank"])
-def test_a_near_miss_of_the_header_falls_to_the_default_route(tester: Client, value: str) -> None:
+def test_a_near_miss_of_the_header_falls_to_the_default_route(shop: MeshNamespace, tester: Client, value: str) -> None:
+    shop.apply(SEED)
     chosen = tester.count(REVIEWS, 20, headers=V2_ONLY)
     assert dict(chosen.counts) == {"v2": 20}, (
         f"x-version: v2 did not choose v2: {_said(chosen.counts, chosen.failures)}"
@@ -49,17 +45,20 @@ def test_a_near_miss_of_the_header_falls_to_the_default_route(tester: Client, va
 
 
 @pytest.mark.mesh_feature("VSWeightedSplit")
-def test_weights_share_out_the_requests_within_five_points(tester: Client) -> None:
+def test_weights_share_out_the_requests_within_five_points(shop: MeshNamespace, tester: Client) -> None:
+    shop.apply(SEED)
     tester.assert_split(REVIEWS, {"v1": 80, "v2": 20}, delta=5)
 
 
 @pytest.mark.mesh_feature("VSWeightedSplit")
-def test_weights_share_out_the_requests_within_two_points(tester: Client) -> None:
+def test_weights_share_out_the_requests_within_two_points(shop: MeshNamespace, tester: Client) -> None:
+    shop.apply(SEED)
     tester.assert_split(REVIEWS, {"v1": 80, "v2": 20}, delta=2)
 
 
 @pytest.mark.mesh_feature("DRConnectionPool")
-def test_pending_requests_over_the_limit_overflow(tester: Client) -> None:
+def test_pending_requests_over_the_limit_overflow(shop: MeshNamespace, tester: Client) -> None:
+    shop.apply(SEED)
     few = _at_once(tester, 50)
     assert _kinds(few) == {"v2": 50}, f"50 requests at once are below the limit of {PENDING_LIMIT}, got {_kinds(few)}"
 

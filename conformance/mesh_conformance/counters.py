@@ -1,0 +1,43 @@
+"""What a pod's proxy counted: requests that it sent on, connections that its interception ports took. It reads only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pytest_mesh.namespace import MeshNamespace
+from pytest_mesh.traffic.client import Client
+from pytest_mesh.traffic.proxies import Proxy
+
+ALL_STATS = {"sidecar.istio.io/statsInclusionRegexps": ".*"}
+"""Annotation for pods whose counters are read: proxies may leave them out unless they are asked for."""
+
+
+def requests(proxy: Proxy, direction: str) -> int:
+    """Count the requests that a proxy sent on: to other pods (``outbound``) or to its own application (``inbound``)."""
+    return _sum(proxy.stats("upstream_rq_total"), rf"cluster\.{direction}\|.*upstream_rq_total")
+
+
+def connections(proxy: Proxy, port: int) -> int:
+    """Count the connections that a listener took."""
+    return _sum(proxy.stats("downstream_cx_total"), rf"listener\..*_{port}\.downstream_cx_total")
+
+
+def assert_outbound_captured(namespace: MeshNamespace, client: Client, url: str) -> None:
+    """Fail at once, and with the cause, when a client's requests do not pass its own proxy.
+
+    Without this a mesh that captures nothing would be told of as one that never converges.
+    """
+    if not namespace.implementation.admin_port:
+        return
+    proxy = namespace.proxy(client.pod)
+    before = requests(proxy, "outbound")
+    response = client.get(url)
+    assert requests(proxy, "outbound") > before, (
+        f"no outbound request went through {namespace.implementation.outbound_port}: REDIRECT rules missing? "
+        f"({url} from {client.pod} gave {response.failure or response.status}, its proxy counted nothing)"
+    )
+
+
+def _sum(stats: Mapping[str, int], pattern: str) -> int:
+    return sum(value for name, value in stats.items() if re.fullmatch(pattern, name))
