@@ -33,6 +33,7 @@ class Connection:
 async def find(kubeconfig: Path | None, context: str | None) -> Connection:
     """Load the named kubeconfig; without one the Pod's own service account; outside a Pod the default kubeconfig."""
     # Slow to import (0.4 s): only the running control plane pays for it.
+    import yaml
     from kubernetes.aio import config as library
     from kubernetes.aio.client import Configuration
 
@@ -48,7 +49,8 @@ async def find(kubeconfig: Path | None, context: str | None) -> Connection:
                 client_configuration=configuration,
                 persist_config=False,
             )
-    except config.ConfigException as error:
+    except (config.ConfigException, TypeError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:
+        # The library checks little: a file that is no kubeconfig ends in whatever its code trips over.
         raise MeshError(
             f"no way to reach a Kubernetes API from kubeconfig {kubeconfig or 'default'}: {error}; "
             "name a kubeconfig with --kubeconfig"

@@ -36,13 +36,22 @@ class MeshSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What differs between two snapshots. ``endpoints``: hosts of which nothing but addresses changed."""
+    """What differs between two snapshots.
+
+    ``endpoints``: hosts of which nothing but addresses changed. ``proxies``: addresses of pods whose own part of the
+    mesh changed (their labels, the Services that lead to them).
+    """
 
     full: bool = False
     endpoints: frozenset[str] = frozenset()
+    proxies: frozenset[str] = frozenset()
 
     def __or__(self, other: Change) -> Change:
-        return Change(full=self.full or other.full, endpoints=self.endpoints | other.endpoints)
+        return Change(
+            full=self.full or other.full,
+            endpoints=self.endpoints | other.endpoints,
+            proxies=self.proxies | other.proxies,
+        )
 
     def __bool__(self) -> bool:
-        return self.full or bool(self.endpoints)
+        return self.full or bool(self.endpoints) or bool(self.proxies)

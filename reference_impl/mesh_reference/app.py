@@ -1,0 +1,265 @@
+"""The control plane as one process: every room started, connected and stopped together.
+
+It decides nothing about configuration, certificates or pods; each room does its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from aiohttp import web
+
+from mesh_reference import debug, mesh_config
+from mesh_reference.ca import roots, serving
+from mesh_reference.ca.authentication import Authenticator
+from mesh_reference.errors import ApiFailure, MeshError, NotFound
+from mesh_reference.kube.resources import CONFIG_MAPS
+from mesh_reference.store.mesh_store import MeshStore, Update
+from mesh_reference.webhooks import bundles
+from mesh_reference.webhooks import server as webhooks
+from mesh_reference.xds import metrics
+from mesh_reference.xds import server as ads
+from mesh_reference.xds.hub import Hub
+
+if TYPE_CHECKING:
+    from mesh_reference.ca.authority import Authority
+    from mesh_reference.kube.client import Kube
+    from mesh_reference.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+START_SECONDS = 30.0
+RETRY_SECONDS = 0.1
+"""While it starts, an API server that does not answer is asked again this often, for that long."""
+GRPC_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+FIXED = ("root_namespace", "trust_domain", "mesh_id")
+"""Settings that certificates and object names were made with: another value needs a new process."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Ports:
+    """Where the control plane listens, as bound: what a setting of 0 became."""
+
+    xds: int = 0
+    secure: int = 0
+    monitoring: int = 0
+    webhook: int = 0
+    http: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Istiod:
+    """One control plane. Use ``serve``; ``ports`` and ``ready`` may be watched from other tasks of the loop."""
+
+    kube: Kube
+    settings: Settings
+    environment: dict[str, str] = field(default_factory=dict)
+    ports: Ports = field(default_factory=Ports)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    mesh_config: Json = field(default_factory=dict)
+    hub: Hub | None = None
+    store: MeshStore | None = None
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set; returns when every stream has ended. Raises MeshError when it cannot start."""
+        self.mesh_config = await _patiently(self._read_mesh_config)
+        base, self.settings = self.settings, mesh_config.settings_with(self.settings, self.mesh_config)
+        self._injection()  # a setting that cannot be meant must stop the start, not the first pod
+        authority = await _patiently(lambda: roots.load_or_create(self.kube, self.settings))
+        self.store = MeshStore(self.kube, self.settings)
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(work, name=name)
+                for name, work in (
+                    ("watches", self.store.watch()),
+                    ("mesh config", self._follow_mesh_config(base)),
+                    ("root distribution", roots.distribute(self.kube, self.settings, authority)),
+                    ("webhook bundles", bundles.maintain(self.kube, self.settings, authority.root_pem)),
+                )
+            ]
+            try:
+                await self._open(stack, authority, tasks, running, stop)
+                await stop.wait()
+                logger.info("stopping")
+                self.ready.clear()
+                await stack.aclose()
+            finally:
+                for task in running:
+                    task.cancel()
+
+    async def _open(
+        self,
+        stack: AsyncExitStack,
+        authority: Authority,
+        tasks: asyncio.TaskGroup,
+        running: list[asyncio.Task[None]],
+        stop: asyncio.Event,
+    ) -> None:
+        """Bind the pages at once, for whoever asks whether it is ready; the rest with the first whole snapshot."""
+        authenticator = Authenticator(self.kube, self.settings)
+        settings = self.settings
+        self.ports.http = await stack.enter_async_context(
+            _http(debug.application(self, authenticator), settings.listen_host, settings.http_port)
+        )
+        self.ports.monitoring = await stack.enter_async_context(
+            _http(debug.monitoring(self), settings.listen_host, settings.monitoring_port)
+        )
+        chain, key = authority.issue_server_certificate(server_names(settings))
+        self.ports.webhook = await stack.enter_async_context(
+            _http(
+                webhooks.application(self._injection),
+                settings.listen_host,
+                settings.webhook_port,
+                _tls_context(chain, key),
+            )
+        )
+        assert self.store is not None  # noqa: S101  set by the only caller
+        updates = self.store.updates()
+        first = await _first_of(anext(updates), stop)
+        if first is None:
+            return
+        self.hub = Hub(first.snapshot, self.settings)
+        running.append(tasks.create_task(self._push(updates, self.hub), name="push"))
+        await self._open_grpc(stack, authority, authenticator, (chain, key))
+        self.ready.set()
+        logger.info("ready: %s", self.ports)
+
+    async def _open_grpc(
+        self, stack: AsyncExitStack, authority: Authority, authenticator: Authenticator, certificate: tuple[str, str]
+    ) -> None:
+        assert self.hub is not None  # noqa: S101  set by the only caller
+        chain, key = certificate
+        plain, secure = grpc.aio.server(options=GRPC_OPTIONS), grpc.aio.server(options=GRPC_OPTIONS)
+        ads.register(plain, self.hub, None)
+        ads.register(secure, self.hub, authenticator)
+        for server in (plain, secure):
+            serving.register(server, authority, authenticator, self.settings)
+        host = self.settings.listen_host
+        self.ports.xds = plain.add_insecure_port(f"{host}:{self.settings.xds_port}")
+        credentials = grpc.ssl_server_credentials([(key.encode(), chain.encode())])
+        self.ports.secure = secure.add_secure_port(f"{host}:{self.settings.secure_port}", credentials)
+        for server in (plain, secure):
+            await server.start()
+            stack.push_async_callback(server.stop, self.settings.shutdown_grace)
+        if self.hub is not None:
+            stack.callback(self.hub.close)
+
+    async def _push(self, updates: AsyncIterator[Update], hub: Hub) -> None:
+        async for update in updates:
+            problems = self.store.index.problems if self.store else {}
+            metrics.PROBLEMS.set(sum(not item.served for found in problems.values() for item in found))
+            hub.publish(update.snapshot, self.settings, update.change, update.first_event)
+
+    def _injection(self) -> Any:
+        return mesh_config.injection_settings(self.settings, self.mesh_config, self.environment)
+
+    async def _read_mesh_config(self) -> Json:
+        name = mesh_config.CONFIG_MAP + bundles.suffix(self.settings.revision)
+        try:
+            found = await self.kube.get(CONFIG_MAPS, name, self.settings.root_namespace)
+        except NotFound:
+            logger.warning("ConfigMap %s/%s is not there: defaults", self.settings.root_namespace, name)
+            return {}
+        return _parse(found)
+
+    async def _follow_mesh_config(self, base: Settings) -> None:
+        """Take changes of the mesh config as they come; a wrong one is logged and the last good one stays."""
+        name = mesh_config.CONFIG_MAP + bundles.suffix(base.revision)
+        stream = self.kube.watch(CONFIG_MAPS, base.root_namespace, field_selector=f"metadata.name={name}")
+        async for event in stream:
+            if event.kind != "upsert" or event.object["metadata"]["name"] != name:
+                continue
+            try:
+                found = _parse(event.object)
+                wanted = mesh_config.settings_with(base, found)
+            except MeshError as error:
+                logger.error("the mesh config stays as it was: %s", error)  # noqa: TRY400  the text says it
+                continue
+            kept = {setting: getattr(self.settings, setting) for setting in FIXED}
+            if kept != {setting: getattr(wanted, setting) for setting in FIXED}:
+                logger.error("the mesh config changes %s: that needs a restart of istiod", " or ".join(FIXED))
+            self.mesh_config = found
+            wanted = replace(wanted, **kept)
+            if wanted != self.settings:
+                logger.info("the mesh config changed")
+                self.settings = wanted
+                if self.store is not None:
+                    self.store.note_everything()
+
+
+def server_names(settings: Settings) -> list[str]:
+    """The names that proxies and the API server call this control plane by."""
+    name, namespace = settings.service_name, settings.root_namespace
+    return [f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.{settings.domain}", f"{name}.{namespace}", name]
+
+
+def _parse(config_map: Json) -> Json:
+    return mesh_config.parse_mesh_config((config_map.get("data") or {}).get(mesh_config.KEY) or "")
+
+
+async def _patiently(ask: Callable[[], Any]) -> Any:
+    """Ask again while the API server is not there; any other failure stands."""
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    while True:
+        try:
+            return await ask()
+        except ApiFailure as error:
+            if 0 < error.status < 500 or asyncio.get_running_loop().time() > deadline:
+                raise
+            logger.warning("the API server does not answer yet: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _first_of(update: Any, stop: asyncio.Event) -> Update | None:
+    """The first update, or None when the stop comes first."""
+    waiting = asyncio.ensure_future(update)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        found: Update | None = waiting.result() if waiting.done() else None
+        return found
+    finally:
+        waiting.cancel()
+        stopping.cancel()
+
+
+@asynccontextmanager
+async def _http(
+    application: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve the application; gives the port."""
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, ssl_context=tls, shutdown_timeout=1)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _tls_context(chain: str, key: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # The library reads certificates from files only; the directory is gone before anything is served.
+    with tempfile.TemporaryDirectory() as directory:
+        pem = Path(directory) / "server.pem"
+        pem.touch(mode=0o600)
+        pem.write_text(key + chain)
+        context.load_cert_chain(pem)
+    return context

@@ -1,0 +1,121 @@
+"""``refmesh istiod``: the control plane as a command. Options and environment in, `app.Istiod` out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from mesh_reference.errors import MeshError
+from mesh_reference.settings import Settings
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command(name="istiod")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The API server to serve. Default: the Pod's own service account, else kubectl's default.",
+)
+@click.option("--context", help="Context of the kubeconfig.")
+@click.option("--revision", envvar="REVISION", default="default", show_default=True, help="Name of this control plane.")
+@click.option(
+    "--namespace",
+    envvar="POD_NAMESPACE",
+    default="istio-system",
+    show_default=True,
+    help="Root namespace: home of the mesh config, the CA's Secret and mesh-wide policies.",
+)
+@click.option("--pod-name", envvar="POD_NAME", default="istiod", help="Name of this Pod.")
+@click.option("--domain", envvar="DOMAIN", default="cluster.local", show_default=True, help="The cluster's DNS domain.")
+@click.option("--cluster-id", envvar="CLUSTER_ID", default="Kubernetes", show_default=True)
+@click.option("--listen", default="0.0.0.0", show_default=True, help="Address of every port.")
+@click.option("--xds-port", default=15010, show_default=True, help="ADS and CA, plaintext.")
+@click.option("--secure-port", default=15012, show_default=True, help="ADS and CA, TLS and tokens.")
+@click.option("--monitoring-port", default=15014, show_default=True, help="/metrics, /version.")
+@click.option("--webhook-port", default=15017, show_default=True, help="Injection and validation, HTTPS.")
+@click.option("--http-port", default=8080, show_default=True, help="/ready, /debug.")
+@click.option("--log-level", type=click.Choice(LEVELS), envvar="LOG_LEVEL", default="info", show_default=True)
+def command(
+    kubeconfig: Path | None,
+    context: str | None,
+    revision: str,
+    namespace: str,
+    pod_name: str,
+    domain: str,
+    cluster_id: str,
+    listen: str,
+    xds_port: int,
+    secure_port: int,
+    monitoring_port: int,
+    webhook_port: int,
+    http_port: int,
+    log_level: str,
+) -> None:
+    """Run the control plane: Pilot, Citadel, Galley and the injector in one process.
+
+    It watches Services, EndpointSlices, Pods, VirtualServices, DestinationRules and
+    PeerAuthentications, and tells every connected Envoy what follows from them. A port of 0 takes
+    any free one; the log names them all once /ready answers 200.
+
+    \b
+    Install it into a cluster:   refmesh manifests | kubectl apply -f -
+    Run it beside one:           refmesh istiod --kubeconfig ~/.kube/config --listen 127.0.0.1
+    See who is in step:          curl localhost:8080/debug/syncz
+    See one proxy's config:      curl 'localhost:8080/debug/config_dump?proxyID=POD.NAMESPACE'
+
+    Environment besides: ENABLE_NATIVE_SIDECARS (true, false, auto) and PROXY_IMAGE, for the injector.
+    The mesh config is ConfigMap istio, key mesh, in the root namespace; changes are followed.
+    """  # noqa: D301  the backspace is click's mark
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    from mesh_reference.webhooks.bundles import suffix
+
+    defaults = Settings()
+    settings = replace(
+        defaults,
+        revision=revision,
+        service_name=defaults.service_name + suffix(revision),
+        root_namespace=namespace,
+        pod_namespace=namespace,
+        pod_name=pod_name,
+        domain=domain,
+        cluster_id=cluster_id,
+        listen_host=listen,
+        xds_port=xds_port,
+        secure_port=secure_port,
+        monitoring_port=monitoring_port,
+        webhook_port=webhook_port,
+        http_port=http_port,
+    )
+    try:
+        asyncio.run(_run(kubeconfig, context, settings))
+    except (MeshError, OSError, ExceptionGroup) as error:
+        cause = _first(error)
+        if not isinstance(cause, MeshError | OSError):
+            raise
+        raise click.ClickException(str(cause)) from error
+
+
+def _first(error: Exception) -> Exception:
+    """The cause inside a task group's wrapping."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _run(kubeconfig: Path | None, context: str | None, settings: Settings) -> None:
+    from mesh_reference.app import Istiod
+    from mesh_reference.kube.client import Kube
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with await Kube.connect(kubeconfig, context) as kube:
+        await Istiod(kube=kube, settings=settings, environment=dict(os.environ)).serve(stop)

@@ -1,0 +1,82 @@
+"""What the debug pages show of Pilot: who is connected and in step, and what a proxy is told. Read-only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT
+
+if TYPE_CHECKING:
+    from mesh_reference.xds.hub import Hub
+    from mesh_reference.xds.session import Session
+
+Json = dict[str, Any]
+
+_ISTIO = {CLUSTER: "cluster", LISTENER: "listener", ROUTE: "route", ENDPOINT: "endpoint"}
+"""Prefixes of Istio's /debug/syncz fields."""
+_DUMPS = {
+    CLUSTER: ("ClustersConfigDump", "dynamic_active_clusters", "cluster"),
+    LISTENER: ("ListenersConfigDump", "dynamic_listeners", "listener"),
+    ROUTE: ("RoutesConfigDump", "dynamic_route_configs", "route_config"),
+    ENDPOINT: ("EndpointsConfigDump", "dynamic_endpoint_configs", "endpoint_config"),
+}
+
+
+def syncz(hub: Hub) -> list[Json]:
+    """One entry for each stream: nonces sent and acknowledged by type, versions, and what was refused and why."""
+    return [_sync(session) for session in hub.sessions]
+
+
+def _sync(session: Session) -> Json:
+    proxy = session.proxy
+    out: Json = {
+        "cluster_id": proxy.cluster_id,
+        "proxy": proxy.id,
+        "proxy_type": "sidecar",
+        "istio_version": proxy.version,
+        "protocol": session.dialect.method,
+        "peer": session.peer,
+        "synced": session.in_step,
+    }
+    rejections: Json = {}
+    for type_url in PUSH_ORDER:
+        subscription = session.subscriptions.get(type_url)
+        if subscription is None:
+            continue
+        prefix = _ISTIO[type_url]
+        out[f"{prefix}_sent"] = subscription.nonce
+        out[f"{prefix}_acked"] = subscription.acked_nonce
+        out[f"{prefix}_version"] = subscription.acked_version
+        if subscription.rejection is not None:
+            rejections[SHORT[type_url]] = {
+                "version": subscription.rejection.version,
+                "message": subscription.rejection.message,
+            }
+    out["rejections"] = rejections
+    return out
+
+
+def config_dump(hub: Hub, proxy_id: str) -> Json | None:
+    """What the proxy ``pod.namespace`` is told, in the shape of Envoy's own dump; None when it is not connected."""
+    session = next((found for found in hub.sessions if found.proxy.id == proxy_id), None)
+    if session is None:
+        return None
+    configs = []
+    for type_url in PUSH_ORDER:
+        subscription = session.subscriptions.get(type_url)
+        if subscription is None:
+            continue
+        kind, section, field = _DUMPS[type_url]
+        found = (
+            hub.configuration.all_of(type_url, session.proxy)
+            if subscription.wildcard
+            else hub.configuration.named(type_url, session.proxy, sorted(subscription.names))
+        )
+        entries = [
+            {"version_info": made.version, "name": made.name, field: json_format.MessageToDict(made.body)}
+            for made in found.values()
+        ]
+        configs.append({"@type": f"type.googleapis.com/envoy.admin.v3.{kind}", section: entries})
+    return {"configs": configs}

@@ -1,0 +1,110 @@
+"""What one proxy has asked for of one type, what it was sent, and what it said of it: the rules of ADS. Pure.
+
+Names, nonces, versions, ACK and NACK, for the state of the world and for delta. What is sent is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from envoy.service.discovery.v3 import discovery_pb2
+
+WILDCARD = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A NACK: the version that the proxy refused, and its words. It stays until the proxy takes a later version."""
+
+    version: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a request wants answered. ``everything`` = all that is subscribed; else ``names``; ``first`` of its stream.
+
+    An answer is due even when it is empty; a request that wants none gives None instead.
+    """
+
+    everything: bool = False
+    names: frozenset[str] = frozenset()
+    first: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Subscription:
+    """One type on one stream. ``sent`` is name: version of all that the proxy holds, as far as is known."""
+
+    type_url: str
+    names: set[str] = field(default_factory=set)
+    wildcard: bool = False
+    sent: dict[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    version: str = ""
+    acked_nonce: str = ""
+    acked_version: str = ""
+    rejection: Rejection | None = None
+
+    def note_sent(self, nonce: str, version: str) -> None:
+        self.nonce, self.version = nonce, version
+
+    def receive_state(self, request: discovery_pb2.DiscoveryRequest, *, whole: bool) -> Asked | None:
+        """A request of the state-of-the-world protocol. ``whole``: no names mean all (clusters, listeners).
+
+        A request without a nonce is the first of its stream. One with an old nonce is about an older response: the
+        proxy will speak again once it has read the newer one.
+        """
+        first = not request.response_nonce
+        if not first and request.response_nonce != self.nonce:
+            return None
+        names = set(request.resource_names) - {WILDCARD}
+        if first:
+            self.wildcard = whole and (not names or WILDCARD in request.resource_names)
+            self.names = names
+            self.sent.clear()
+            return Asked(everything=True, first=True)
+        self._settle(request)
+        added = names - self.names
+        for gone in self.names - names:
+            self.sent.pop(gone, None)
+        self.names = names
+        return Asked(names=frozenset(added)) if added else None
+
+    def receive_delta(self, request: discovery_pb2.DeltaDiscoveryRequest, *, whole: bool) -> Asked | None:
+        """A request of the delta protocol. Its subscriptions count whatever its nonce is."""
+        first = not self.nonce and not self.names and not self.wildcard
+        if request.response_nonce and request.response_nonce == self.nonce:
+            self._settle(request)
+        added = set(request.resource_names_subscribe)
+        dropped = set(request.resource_names_unsubscribe)
+        starts = WILDCARD in added or (first and whole and not added)
+        if starts:
+            self.wildcard = True
+        if WILDCARD in dropped:
+            self.wildcard = False
+        added.discard(WILDCARD)
+        self.names |= added
+        self.names -= dropped
+        for name in dropped:
+            self.sent.pop(name, None)
+        if first:
+            self.sent.update(request.initial_resource_versions)
+        if starts:
+            return Asked(everything=True, first=first)
+        return Asked(names=frozenset(added), first=first) if added else None
+
+    def _settle(self, request: discovery_pb2.DiscoveryRequest | discovery_pb2.DeltaDiscoveryRequest) -> None:
+        if request.HasField("error_detail"):
+            self.rejection = Rejection(version=self.version, message=request.error_detail.message)
+        else:
+            self.acked_nonce, self.acked_version = self.nonce, self.version
+            self.rejection = None
+
+    def stale(self, found: Iterable[tuple[str, str]]) -> set[str]:
+        """Of (name, version) pairs, the names that the proxy holds in another version or not at all."""
+        return {name for name, version in found if self.sent.get(name) != version}
