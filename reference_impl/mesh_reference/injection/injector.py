@@ -154,10 +154,12 @@ def _containers(frame: Frame, own: Mapping[str, Json]) -> tuple[Json | None, Jso
         init, proxy = template.init_container(frame), template.proxy_container(frame)
     except ValueError as problem:
         raise AnnotationError(str(problem)) from problem
+    image = proxy["image"]
     if PROXY in own:
         proxy = overlays.overlay_container(proxy, own[PROXY])
     if init is None:
-        return own.get(INIT), proxy
+        # Without capture an istio-init runs only if the user wrote one: his own, on the image that `auto` stands for.
+        return overlays.overlay_container({"image": image}, own[INIT]) if INIT in own else None, proxy
     if INIT in own:
         init = overlays.overlay_container(init, own[INIT])
     if PROXY in own:
@@ -213,7 +215,7 @@ def _finish_metadata(metadata: Json, frame: Frame, overrides: str) -> None:
     metadata["annotations"] |= template.pod_annotations(frame)
     metadata["labels"] = {**template.pod_labels(frame), **metadata["labels"]}
     if frame.settings.network:
-        metadata["labels"][_NETWORK_LABEL] = frame.settings.network
+        metadata["labels"].setdefault(_NETWORK_LABEL, frame.settings.network)
     if overrides:
         metadata["annotations"][OVERRIDES] = overrides
 

@@ -72,7 +72,10 @@ def _ours(status_port: int) -> dict[str, str]:
 
 
 def _read(annotations: Mapping[str, str]) -> dict[str, str]:
-    return {_FIELDS[_canonical(name)]: value for name, value in annotations.items() if _canonical(name) in _FIELDS}
+    """An empty value says nothing, so that a second injection reads what the first one kept."""
+    return {
+        _FIELDS[_canonical(name)]: value for name, value in annotations.items() if value and _canonical(name) in _FIELDS
+    }
 
 
 def _canonical(name: str) -> str:
