@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_mesh.contracts import Cluster, Implementation
     from pytest_mesh.namespace import MeshNamespace
     from pytest_mesh.record import Record
+    from pytest_mesh.run import Run
     from pytest_mesh.session import Mesh
     from pytest_mesh.settings import MeshSettings
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 class RunningMesh:
     """What the fixture ``mesh`` gives: the mesh on its cluster."""
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, run: Run) -> None:
         self._mesh = mesh
+        self._run = run
 
     @property
     def cluster(self) -> Cluster:
@@ -60,13 +62,16 @@ class RunningMesh:
         bases: tuple[Path, ...] = (),
         keep: Callable[[], bool] = lambda: False,
     ) -> Iterator[MeshNamespace]:
-        """Make a namespace, injected unless ``inject`` is False; it is removed at the end unless ``keep()``."""
+        """Make a namespace, injected unless ``inject`` is False; it is removed at the end unless ``keep()``.
+
+        What it holds is saved first when the block raises.
+        """
         from pytest_mesh.lifetime import made_namespace
         from pytest_mesh.namespace import MeshNamespace
 
         labels = dict(self.implementation.injection_labels) if inject else {}
         with made_namespace(self._mesh.kube, name, labels, keep=keep):
-            yield MeshNamespace(
+            namespace = MeshNamespace(
                 name,
                 cluster=self.cluster,
                 kube=self._mesh.kube,
@@ -75,6 +80,11 @@ class RunningMesh:
                 record=record,
                 bases=bases,
             )
+            try:
+                yield namespace
+            except Exception as error:
+                self._run.rescue(namespace, error)
+                raise
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +105,8 @@ def mesh_cluster(pytestconfig: pytest.Config) -> Cluster:
 @pytest.fixture(scope="session")
 def mesh(pytestconfig: pytest.Config) -> RunningMesh:
     """The mesh installed on the cluster: ``implementation``, ``cluster``, ``namespace(...)``."""
-    return RunningMesh(pytestconfig.stash[RUN].session().mesh())
+    run = pytestconfig.stash[RUN]
+    return RunningMesh(run.session().mesh(), run)
 
 
 @pytest.fixture

@@ -40,3 +40,15 @@ def feature_of(item: pytest.Item) -> str:
     """Give the feature that a test is a check of; empty when it is none."""
     marker = item.get_closest_marker("mesh_feature")
     return str(marker.args[0]) if marker is not None and marker.args else ""
+
+
+def check_name(item: pytest.Item) -> str:
+    """Give a test's name for reports: from its top package on, so that it is the same wherever the suite lies."""
+    path = item.path
+    top = path.parent
+    while (top / "__init__.py").exists():
+        top = top.parent
+    _, separator, inside = item.nodeid.partition("::")
+    if top == path.parent:
+        return item.nodeid
+    return f"{path.relative_to(top).as_posix()}{separator}{inside}"

@@ -81,6 +81,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     run = item.config.stash[RUN]
+    run.current = item
     item.stash[RECORDS] = TestState()
     if not _is_mesh_test(item) or not run.worker:
         return (yield)

@@ -157,15 +157,19 @@ def _raise_for_problem(kube: Kube, namespace: str, pods: Sequence[Json]) -> None
 
 def _raise_for_missing(kube: Kube, namespace: str) -> None:
     """Report a ReplicaSet or Deployment whose pods the API server refuses."""
-    for text in _events(kube, namespace, "", reason="FailedCreate"):
+    for text in _read_events(kube, namespace, "", reason="FailedCreate"):
         raise WorkloadFailure(f"namespace {namespace}: pods are not created: {text}")
 
 
-def _events(kube: Kube, namespace: str, name: str, *, reason: str = "") -> list[str]:
+def _events(kube: Kube, namespace: str, name: str) -> list[str]:
     try:
-        events = kube.list(f"/api/v1/namespaces/{namespace}/events")
+        return _read_events(kube, namespace, name)
     except (KubeError, Infrastructure) as error:
         return [f"(no events: {error})"]
+
+
+def _read_events(kube: Kube, namespace: str, name: str, *, reason: str = "") -> list[str]:
+    events = kube.list(f"/api/v1/namespaces/{namespace}/events")
     return [
         f"{event.get('type', '')} {event.get('reason', '')}: {event.get('message', '')}"
         for event in events

@@ -23,6 +23,7 @@ from pytest_mesh.hooks import Backend, FeatureData
 from pytest_mesh.options import KIND_LINE, Options, resolve, unknown
 
 if TYPE_CHECKING:
+    from pytest_mesh.namespace import MeshNamespace
     from pytest_mesh.session import MeshSession
 
 _POLL_SECONDS = 0.1
@@ -52,6 +53,9 @@ class Run:
         self.failed = False
         self.notices: list[str] = []
         """Lines for the terminal's summary."""
+        self.current: pytest.Item | None = None
+        """The test that runs in this process."""
+        self._rescued: list[tuple[BaseException, str]] = []
 
     # ------------------------------------------------------------ what is known
 
@@ -117,6 +121,25 @@ class Run:
 
         keep = self.options.keep
         return keep == "always" or (keep == "on-failure" and item.stash[RECORDS].outcome not in {None, "passed"})
+
+    def rescue(self, namespace: MeshNamespace, error: Exception) -> None:
+        """Save what a namespace holds when setting it up failed: it is about to be removed."""
+        if self.current is None:
+            return
+        from pytest_mesh.keys import check_name
+        from pytest_mesh.report import bundle
+
+        path = bundle.save(self.artifacts, check_name(self.current), str(error), [namespace])
+        self._rescued.append((error, str(path)))
+
+    def rescued(self, error: BaseException) -> str:
+        """Give where the evidence of a failed set-up is: tests that share it meet the same exception again."""
+        return next((path for one, path in self._rescued if one is error), "")
+
+    @property
+    def artifacts(self) -> Path:
+        """Directory for the evidence of failures; made when there is some."""
+        return self.config.rootpath / self.options.artifacts
 
     # ------------------------------------------------------------ xdist
 

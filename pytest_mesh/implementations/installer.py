@@ -51,7 +51,9 @@ def install(cluster: Cluster, kube: Kube, implementation: Implementation, progre
             f"cluster {cluster.name!r} has implementation {installed['name']!r} installed, not {implementation.name!r}: "
             "--mesh-fresh starts another cluster"
         )
-    for document in found:
+    if not installed and cluster.backend != "existing":
+        _refuse_foreign(cluster, kube)
+    for document in (*_missing_namespaces(kube, found), *found):
         _apply(kube, document)
     for command in implementation.install:
         _run(command, cluster.kubeconfig)
@@ -61,6 +63,33 @@ def install(cluster: Cluster, kube: Kube, implementation: Implementation, progre
     _write_record(kube, implementation.name, digest)
     if found or implementation.install:
         progress(f"mesh: {implementation.name} is up in {time.monotonic() - started:.1f} s")
+
+
+def _missing_namespaces(kube: Kube, documents_: Sequence[Json]) -> list[Json]:
+    """Give the namespaces that documents are in, that no document makes and that are not there (Helm charts, istioctl)."""
+    named = {str(one["metadata"]["namespace"]) for one in documents_ if one["metadata"].get("namespace")}
+    made = {str(one["metadata"]["name"]) for one in documents_ if one["kind"] == "Namespace"}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        for name in sorted(named - made)
+        if kube.find(f"/api/v1/namespaces/{name}") is None
+    ]
+
+
+def _refuse_foreign(cluster: Cluster, kube: Kube) -> None:
+    """Stop where somebody installed a mesh by hand: two of them on one cluster prove nothing of either."""
+    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+    try:
+        names = [one["metadata"]["name"] for one in kube.list(path)]
+    except KubeError as error:
+        if error.status == 404:
+            return
+        raise Infrastructure(f"cluster {cluster.name!r}: {error}") from error
+    if names:
+        raise Infrastructure(
+            f"cluster {cluster.name!r} holds a mesh that was not installed by a run (webhook {names[0]!r}): "
+            "--mesh-fresh starts another cluster"
+        )
 
 
 def _manifests(implementation: Implementation, kubeconfig: Path) -> list[Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mesh import documents
-from pytest_mesh.contracts import Json
+from pytest_mesh.contracts import Cluster, Json
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.report.redaction import redact, redact_text, secret_values, without
 
@@ -19,8 +20,9 @@ _log = logging.getLogger(__name__)
 
 
 def directory_of(root: Path, check: str) -> Path:
-    """Give the directory of one check's evidence below ``root``."""
-    return root / (re.sub(r"[^A-Za-z0-9._-]+", "-", check).strip("-")[-150:] or "check")
+    """Give the directory of one check's evidence below ``root``: file and test, and what tells equal names apart."""
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", check.rpartition("/")[2].replace(".py::", "-")).strip("-.")
+    return root / f"{name[:120] or 'check'}-{hashlib.sha256(check.encode()).hexdigest()[:6]}"
 
 
 def save(root: Path, check: str, failure: str, namespaces: list[MeshNamespace]) -> Path:
@@ -33,7 +35,20 @@ def save(root: Path, check: str, failure: str, namespaces: list[MeshNamespace]) 
         below = directory / namespace.name
         below.mkdir(exist_ok=True, mode=0o700)
         _save_namespace(_Writer(below, hidden), namespace)
+    if namespaces:
+        _save_backend(directory / "cluster", namespaces[0].cluster, hidden)
     return directory
+
+
+def _save_backend(below: Path, cluster: Cluster, hidden: frozenset[str]) -> None:
+    """Have the backend write its own logs, and take secrets out of them."""
+    below.mkdir(exist_ok=True, mode=0o700)
+    cluster.collect(below)
+    for path in sorted(below.rglob("*")):
+        if path.is_file():
+            text = redact_text(path.read_text(errors="replace"))
+            _Writer(path.parent, hidden).write(path.name, text)
+            path.chmod(0o600)
 
 
 def _save_namespace(below: _Writer, namespace: MeshNamespace) -> None:

@@ -1,4 +1,4 @@
-"""``pytest-mesh report show FILE``: a ConformanceReport as a table."""
+"""``pytest-mesh report show FILE`` and ``verify FILE``: a ConformanceReport as a table, and held against itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from pytest_mesh import documents
 from pytest_mesh.contracts import Json
 from pytest_mesh.report.model import API_VERSION
+from pytest_mesh.report.verification import problems
 
 
 @click.group()
@@ -30,9 +31,24 @@ def show(file: Path) -> None:
             if part is None:
                 continue
             click.echo(f"  {level}: {part['result']}")
-            for key in ("supportedFeatures", "unprovenFeatures", "unsupportedFeatures", "failedTests"):
+            for key in ("supportedFeatures", "unprovenFeatures", "unsupportedFeatures"):
                 if part.get(key):
                     click.echo(f"    {key}: {', '.join(part[key])}")
+            for check in part["failedTests"]:
+                click.echo(f"    failed: {check}")
+
+
+@command.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def verify(file: Path) -> None:
+    """Check that what a report sums up follows from its checks; exit code 1 when it does not."""
+    data = _read(file)
+    found = problems(data)
+    for line in found:
+        click.echo(f"{file}: {line}", err=True)
+    if found:
+        raise SystemExit(1)
+    click.echo(f"{file}: {len(data['tests'])} checks, the report holds together")
 
 
 def _read(file: Path) -> Json:

@@ -46,5 +46,6 @@ def envoy_version() -> str:
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 return f"envoy does not run: {error}"
-            return " ".join(done.stdout.split())
+            # It begins with the path of the binary, which says nothing of the data plane.
+            return f"envoy {done.stdout.partition('version:')[2].strip()}"
     return "no Envoy is installed"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 
 import click
 import pytest
@@ -29,7 +31,9 @@ class _Listener:
 def command(output: str, suite: str) -> None:
     """List every feature that a suite can judge."""
     listener = _Listener()
-    code = pytest.main(["--pyargs", suite, "--collect-only", "-qq", "-p", "no:terminal"], plugins=[listener])
+    # The directory in which the command is called, and its configuration, have no say in what a suite can judge.
+    own = ["-c", os.devnull, "--rootdir", tempfile.gettempdir(), "-W", "ignore", "-p", "no:cacheprovider"]
+    code = pytest.main(["--pyargs", suite, "--collect-only", "-p", "no:terminal", *own], plugins=[listener])
     if code not in {0, 5}:
         raise click.ClickException(f"{suite} cannot be collected (pytest's exit code {int(code)})")
     rows = sorted(listener.features, key=lambda one: (one.profile, one.level, one.id))

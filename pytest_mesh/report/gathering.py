@@ -17,7 +17,7 @@ import pytest
 
 from pytest_mesh.contracts import Evidence
 from pytest_mesh.failures import Infrastructure
-from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, TestState, feature_of
+from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, TestState, check_name, feature_of
 from pytest_mesh.report.verdict import exit_code, outcome_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _UNPROVEN = frozenset({"inconclusive", "infrastructure"})
 _MESSAGE_CHARACTERS = 2_000
+_LISTED_BUNDLES = 5
 
 
 def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
@@ -38,8 +39,9 @@ def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
     if report.failed and error is not None:
         _note_failure(item, report, run, state, error)
     elif report.skipped and state.outcome is None:
-        state.message = _skip_reason(report).removeprefix("Skipped: ")
-        state.outcome = "not-applicable" if state.message.startswith(NOT_APPLICABLE) else "skipped"
+        reason = _skip_reason(report).removeprefix("Skipped: ")
+        state.outcome = "not-applicable" if reason.startswith(NOT_APPLICABLE) else "skipped"
+        state.message = reason.removeprefix(NOT_APPLICABLE)
     elif report.passed and phase == "call" and state.outcome is None:
         state.outcome = "passed"
     if phase == "teardown":
@@ -60,12 +62,11 @@ def _note_failure(
     if outcome in _UNPROVEN and report.when == "call":
         # pytest and JUnit call a failure outside the call an error: nobody is blamed.
         report.when = "setup"
+    state.bundle = state.bundle or run.rescued(error)
     if not state.bundle and state.namespaces:
         from pytest_mesh.report import bundle
 
-        root = item.config.rootpath / run.options.artifacts
-        text = report.longreprtext
-        state.bundle = str(bundle.save(root, item.nodeid, text, state.namespaces))
+        state.bundle = str(bundle.save(run.artifacts, check_name(item), report.longreprtext, state.namespaces))
     if state.bundle:
         report.sections.append(("mesh", f"evidence is saved in {state.bundle}"))
 
@@ -75,7 +76,7 @@ def _close(item: pytest.Item, report: pytest.TestReport, state: TestState) -> No
 
     hidden = secret_values(state.record.applied)
     evidence = Evidence(
-        check=item.nodeid,
+        check=check_name(item),
         feature=feature_of(item),
         outcome=state.outcome or "skipped",
         seconds=state.seconds,
@@ -132,7 +133,7 @@ def conclude(session: pytest.Session, run: Run) -> None:
     if run.options.report and run.evidence:
         path = session.config.invocation_params.dir / run.options.report
         try:
-            _write_report(path, run)
+            _write_report(path, run, int(session.exitstatus))
         except OSError as error:
             run.notices.append(f"report: {path}: {error.strerror}")
             session.exitstatus = max(int(session.exitstatus), 1)
@@ -152,13 +153,15 @@ def print_summary(reporter: Any, run: Run) -> None:
             reporter.write_line(text, **tones[tone])
         reporter.write_line(table.totals(suite))
     bundles = sorted({one.bundle for one in run.evidence.values() if one.bundle})
-    for path in bundles:
+    for path in bundles[:_LISTED_BUNDLES]:
         reporter.write_line(f"mesh: evidence of a failure: {path}")
+    if len(bundles) > _LISTED_BUNDLES:
+        reporter.write_line(f"mesh: evidence of {len(bundles)} failures in all: {run.artifacts}")
     for line in run.notices:
         reporter.write_line(f"mesh: {line}")
 
 
-def _write_report(path: Path, run: Run) -> None:
+def _write_report(path: Path, run: Run, code: int) -> None:
     from pytest_mesh import __version__, documents
     from pytest_mesh.report import environment, model
 
@@ -173,6 +176,7 @@ def _write_report(path: Path, run: Run) -> None:
         suite={"name": "mesh_conformance", "version": __version__, "seed": run.options.seed},
         environment=described,
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        exit_code=code,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(documents.write(data))

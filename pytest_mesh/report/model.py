@@ -44,8 +44,9 @@ def build(
     suite: Mapping[str, Any],
     environment: Mapping[str, Any],
     date: str,
+    exit_code: int,
 ) -> Json:
-    """Give the report as JSON; ``date`` is RFC 3339."""
+    """Give the report as JSON; ``date`` is RFC 3339, ``exit_code`` the run's."""
     known = {feature.id: feature for feature in features}
     grouped = by_feature(evidence)
     profiles = sorted({feature.profile for feature in features})
@@ -54,6 +55,7 @@ def build(
         "kind": "ConformanceReport",
         "date": date,
         "mode": "default",
+        "exitCode": exit_code,
         "implementation": {
             "organization": implementation.organization,
             "project": implementation.project or implementation.name,

@@ -127,8 +127,8 @@ def route(namespace: str, host: str) -> tuple[list[tuple[str, float]], str]:
     return [(key, weights[labels["version"]]) for key, labels in pods.items()], epoch
 
 
-def send(control: int, batch: dict) -> dict:
-    request = urllib.request.Request(f"http://127.0.0.1:{control}/v1/batch", json.dumps(batch).encode(), method="POST")
+def send(control: int, body: dict, what: str = "batch") -> dict:
+    request = urllib.request.Request(f"http://127.0.0.1:{control}/v1/{what}", json.dumps(body).encode(), method="POST")
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
@@ -193,7 +193,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, carry(parts[4], parts[6].partition(":")[0], body))
             return
         with LOCK:
-            self.answer(*self.dispatch(url.path, query, body))
+            if "/proxy/v1/probe" in url.path:
+            control = PROCESSES[url.path.partition(":")[0]][2]
+            self.answer(200, send(control, body, "probe"))
+            return
+        self.answer(*self.dispatch(url.path, query, body))
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_ANY  # noqa: N815
 
@@ -282,6 +286,8 @@ class FakeCluster:
 
     def down(self):
         os.kill(self.pid, signal.SIGTERM)
+        if "server" in PROCESSES:
+            PROCESSES.pop("server")[0].wait()
         note(self.directory, "down")
 
 
@@ -301,6 +307,7 @@ class FakeBackend:
         note(self.directory, "start")
         request.progress("cluster: the fake is coming up")
         process = subprocess.Popen([sys.executable, __file__, str(self.directory)])
+        (self.directory / "server.pid").write_text(str(process.pid))
         while not (self.directory / "kubeconfig").exists():
             assert process.poll() is None
             time.sleep(0.005)

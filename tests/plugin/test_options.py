@@ -86,7 +86,7 @@ def test_collecting_starts_nothing_and_imports_nothing_heavy(project):
             f"    print('heavy:', sorted(set({HEAVY.split()!r}) & set(sys.modules)))\n"
         )
 
-    result = project.run("--collect-only", "-q", "-p", "no:hypothesispytest", "-p", "no:pytest-kind")
+    result = project.run_apart("--collect-only", "-q", "-p", "no:hypothesispytest", "-p", "no:pytest-kind")
 
     assert result.ret == 0
     result.stdout.fnmatch_lines(["heavy: []"])

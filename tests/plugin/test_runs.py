@@ -154,7 +154,7 @@ def test_two(mesh_cluster): assert mesh_cluster.name.startswith("pytest-")
 """,
     )
 
-    result = project.run("-n", "2", "--mesh-report=report.yaml")
+    result = project.run_apart("-n", "2", "--mesh-report=report.yaml")
 
     assert result.ret == 0
     result.assert_outcomes(passed=5)
@@ -168,7 +168,7 @@ def test_two(mesh_cluster): assert mesh_cluster.name.startswith("pytest-")
 def test_a_kept_cluster_is_named_with_the_way_to_use_and_to_remove_it(project):
     project.pytester.makepyfile("def test_one(mesh_cluster): assert False")
 
-    result = project.run("--mesh-keep=on-failure")
+    result = project.run_apart("--mesh-keep=on-failure")
 
     assert result.ret == 1
     assert project.events == ["start"]
