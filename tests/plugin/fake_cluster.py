@@ -192,12 +192,12 @@ class Handler(BaseHTTPRequestHandler):
             parts = url.path.split("/")
             self.answer(200, carry(parts[4], parts[6].partition(":")[0], body))
             return
-        with LOCK:
-            if "/proxy/v1/probe" in url.path:
+        if "/proxy/v1/probe" in url.path:
             control = PROCESSES[url.path.partition(":")[0]][2]
             self.answer(200, send(control, body, "probe"))
             return
-        self.answer(*self.dispatch(url.path, query, body))
+        with LOCK:
+            self.answer(*self.dispatch(url.path, query, body))
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_ANY  # noqa: N815
 
