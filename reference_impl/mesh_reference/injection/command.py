@@ -69,6 +69,8 @@ def _inject(text: str, source: str, namespace: str, settings: InjectionSettings)
             click.echo(f"{item}", err=True)
             exit_code = _UNREADABLE
             continue
+        if item.value is None and not _as_written(item).strip():
+            continue
         try:
             outcome = inject_object(item.value, namespace, settings)
         except MeshError as problem:
