@@ -19,11 +19,15 @@ class LocalBackend:
 
     def find(self, request: ClusterRequest) -> Cluster | None:
         del request
-        found: Cluster | None = _local().LocalCluster.find(SHARED_NAME)
+        found: Cluster | None = _local()[0].LocalCluster.find(SHARED_NAME)
         return found
 
     def start(self, request: ClusterRequest) -> Cluster:
-        local = _local()
+        local, doctor = _local()
+        try:
+            doctor.require_local()
+        except doctor.MissingRequirementError as error:
+            raise Infrastructure(str(error)) from error
         lifeline = False if request.lifeline_pid is None else request.lifeline_pid
         try:
             cluster: Cluster = local.LocalCluster.start(name=request.name, lifeline=lifeline, progress=request.progress)
@@ -32,7 +36,7 @@ class LocalBackend:
         return cluster
 
     def attach(self, handle: Json) -> Cluster:
-        local = _local()
+        local, _ = _local()
         try:
             cluster: Cluster = local.LocalCluster.attach(handle)
         except local.LocalClusterError as error:
@@ -40,15 +44,16 @@ class LocalBackend:
         return cluster
 
 
-def _local() -> ModuleType:
+def _local() -> tuple[ModuleType, ModuleType]:
+    """Import the embedded cluster's handle and its doctor."""
     try:
-        from pytest_mesh.clusters.local import cluster
+        from pytest_mesh.clusters.local import cluster, doctor
     except ImportError as error:
         raise Infrastructure(
             f"--mesh-cluster=local needs the extra 'local' ({error}): pip install 'pytest-mesh[local]'; "
             "without it: --mesh-cluster=existing"
         ) from error
-    return cluster
+    return cluster, doctor
 
 
 class ExistingBackend:
