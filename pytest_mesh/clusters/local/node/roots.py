@@ -92,7 +92,8 @@ def build(blueprint: Blueprint, mounted: Sequence[str]) -> None:
     ns.umount(_OLD, ns.MNT_DETACH)
     Path(_OLD).rmdir()
     if blueprint.read_only_root:
-        for path in ("/", *fresh):
+        volumes = {volume.target for volume in blueprint.mounts}
+        for path in {"/", *fresh} - volumes:
             ns.mount("none", path, flags=ns.MS_REMOUNT | ns.MS_BIND | ns.MS_RDONLY)
 
 
