@@ -15,8 +15,8 @@ from pytest_mesh.namespace import MeshNamespace
 Spec = dict[str, Any]
 
 
-def no_hosts(spec: Spec) -> None:
-    spec["hosts"] = []
+def duplicate_host(spec: Spec) -> None:
+    spec["hosts"] = ["ratings", "reviews", "reviews"]
 
 
 def total_weight_zero(spec: Spec) -> None:
@@ -44,7 +44,7 @@ def bad_regex(spec: Spec) -> None:
 @pytest.mark.parametrize(
     ("breaks", "field"),
     [
-        (no_hosts, "hosts"),
+        (duplicate_host, "hosts"),
         (total_weight_zero, "http[0].route"),
         (no_action, "http[0]"),
         (bad_subset_name, "http[0].route[1].destination.subset"),
