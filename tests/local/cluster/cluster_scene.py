@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+import os
 import select
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import requests
 import yaml
@@ -30,7 +32,7 @@ SLEEP = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
 """Runs until it is told to end, and then ends at once."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer that is an error."""
 
     def __init__(self, status):
@@ -45,6 +47,7 @@ class Scene:
 
     cluster: object
     session: requests.Session = field(default_factory=requests.Session)
+    connection: object = None
 
     def __post_init__(self):
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
@@ -64,7 +67,7 @@ class Scene:
             timeout=20,
         )
         if answer.status_code >= 400:
-            raise Refused(answer.json())
+            raise RefusedError(answer.json())
         return answer.json()
 
     def get(self, path, **params):
@@ -94,12 +97,54 @@ class Scene:
                     break
         raise AssertionError(f"{what} of {path} did not come within {seconds} s: {json.dumps(last, indent=1)}")
 
+    @property
+    def core(self):
+        """The official client; made at the first use, for its import takes a second."""
+        from kubernetes import client, config
+
+        if self.connection is None:
+            self.connection = config.new_client_from_config(str(self.cluster.kubeconfig))
+        return client.CoreV1Api(copy.copy(self.connection))
+
+    def close(self):
+        self.session.close()
+        if self.connection is not None:
+            self.connection.close()
+
+    @contextlib.contextmanager
+    def executing(self, namespace, pod, command, **fields):
+        """Run a command by the official client; give the open connection."""
+        from kubernetes.stream import stream
+
+        fields = {"stdin": False, "stdout": True, "stderr": True, "tty": False, **fields}
+        connection = stream(
+            self.core.connect_get_namespaced_pod_exec,
+            pod,
+            namespace,
+            command=command,
+            _preload_content=False,
+            **fields,
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
+            # The library leaves the socket open when the server was the first to say good-bye.
+            connection.sock.shutdown()
+
+    def execute(self, namespace, pod, command, **fields):
+        """Run a command by the official client; give (output, errors, exit code)."""
+        with self.executing(namespace, pod, command, **fields) as connection:
+            connection.run_forever(timeout=10)
+            return connection.read_stdout(timeout=0), connection.read_stderr(timeout=0), connection.returncode
+
     def until_gone(self, path, seconds=10.0):
         try:
             version = self.get(path)["metadata"]["resourceVersion"]
-        except Refused as error:
-            assert error.code == 404
-            return
+        except RefusedError as error:
+            if error.code == 404:
+                return
+            raise
         collection, _, name = path.rpartition("/")
         params = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version}
         params["timeoutSeconds"] = int(seconds) + 1
@@ -185,37 +230,8 @@ def states(pod, kind="containerStatuses"):
     return {each["name"]: each for each in pod["status"].get(kind) or ()}
 
 
-def processes_naming(text):
-    """Give the pids whose command line holds ``text``: every process of a cluster has its run directory there,
-    or is a descendant in its PID namespace."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if text in (entry / "cmdline").read_text(errors="replace"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
-def pids_in(namespace):
-    """Give the pids of a PID namespace, by its inode (``pid:[N]``)."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "ns" / "pid").readlink().name == namespace:
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
 def ended(pids, seconds):
-    """Wait for these processes to end; give those that did not."""
-    import os
-
+    """Wait so many seconds for these processes to end; give those that did not."""
     deadline = time.monotonic() + seconds
     left = []
     for pid in pids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 from pathlib import Path
@@ -24,8 +25,7 @@ def scene(tmp_path_factory):
     cluster = LocalCluster.start("tested", run_dir=tmp_path_factory.mktemp("cluster") / "tested", lifeline=True)
     try:
         cluster.add_images(IMAGES)
-        scene = Scene(cluster)
-        with scene.session:
+        with contextlib.closing(Scene(cluster)) as scene:
             yield scene
     finally:
         cluster.down()

@@ -184,7 +184,7 @@ def test_a_container_runs_as_the_user_and_groups_that_it_is_given(space):
 
 
 def test_environment_fields_and_arguments_are_expanded(space):
-    container = shell("echo $NAME $ADDRESS $LIMIT $BOTH $KEY; echo \"$0\"", name="app")
+    container = shell('echo $NAME $ADDRESS $LIMIT $BOTH $KEY; echo "$0"', name="app")
     container["command"].append("$(NAME)-$$(NAME)-$(MISSING)")
     space.create("configmaps", {"metadata": {"name": "settings"}, "data": {"key": "from-map"}})
     container["env"] = [

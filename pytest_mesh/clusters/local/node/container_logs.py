@@ -1,7 +1,7 @@
 """Containers' output on disk, in the CRI's format, and reading it back.
 
 One file per container run: ``<RFC 3339 nano> <stdout|stderr> <F|P> <text>``,
-P for a part of a line longer than 16 KiB. Old runs stay until the pod goes;
+P for a part of a line longer than 16 KiB and for a last line without newline. Old runs stay until the pod goes;
 nothing rotates.
 """
 
@@ -63,7 +63,7 @@ class RunLog:
             return
         for stream, rest in self._pending.items():
             if rest:
-                self._file.write(f"{timestamp(time.time_ns())} {stream} F ".encode() + rest + b"\n")
+                self._file.write(f"{timestamp(time.time_ns())} {stream} P ".encode() + rest + b"\n")
         self._file.close()
         self.closed = True
         for listener in self.listeners:
@@ -104,7 +104,7 @@ async def read(
         if tail is not None:
             lines = _tail(lines, tail)
         while True:
-            chunk = b"".join(_shown(line, timestamps=timestamps) for line in lines)[:left]
+            chunk = b"".join(shown(line, timestamps=timestamps) for line in lines)[:left]
             if left is not None:
                 left -= len(chunk)
             if chunk:
@@ -133,7 +133,8 @@ def _tail(lines: list[bytes], count: int) -> list[bytes]:
     return [line for lines in kept for line in lines]
 
 
-def _shown(line: bytes, *, timestamps: bool) -> bytes:
+def shown(line: bytes, *, timestamps: bool = False) -> bytes:
+    """Give what the container wrote, from one line of the file; a part has no newline."""
     stamp, _, kind, text = line.split(b" ", 3)
-    shown = text if kind == b"F" else text[:-1]
-    return stamp + b" " + shown if timestamps else shown
+    written = text if kind == b"F" else text[:-1]
+    return stamp + b" " + written if timestamps else written
