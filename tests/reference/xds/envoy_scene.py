@@ -214,7 +214,7 @@ async def play(kube: MemoryKube, istiod: Istiod) -> dict[str, Any]:
             "reviews",
             {"s5": {"version": "v2"}},
             trafficPolicy={"connectionPool": {"http": {"http1MaxPendingRequests": 7}}},
-        )  # fmt: skip
+        )
     )
     kube.put(routes("warm", {"route": [to("s5")]}))
     await marker("warm")
@@ -307,7 +307,7 @@ async def main(protocol: str, directory: Path) -> None:
     config = directory / "envoy.json"
     config.write_text(json.dumps(bootstrap(protocol, istiod.ports.xds)))
     with (directory / "envoy.log").open("w") as log:
-        envoy = subprocess.Popen(
+        envoy = subprocess.Popen(  # noqa: ASYNC220  it starts in a millisecond, and nothing else runs yet
             [envoy_path(), "-c", str(config), "--disable-hot-restart", "--concurrency", "1", "-l", "warning"],
             stdout=log, stderr=log,
         )  # fmt: skip

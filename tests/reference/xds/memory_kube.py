@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import itertools
 from typing import Any
@@ -65,7 +66,7 @@ class MemoryKube:
     async def replace(self, resource: Resource, obj: Json) -> Json:
         return self.put({**obj, "kind": resource.kind})
 
-    async def watch(self, resource: Resource, namespace: str | None = None, *, label_selector="", field_selector=""):
+    async def watch(self, resource: Resource, _namespace: str | None = None, *, field_selector: str = ""):
         name = field_selector.removeprefix("metadata.name=")
         queue: asyncio.Queue[Event] = asyncio.Queue()
         self._watchers.append((resource.plural, name, queue))
@@ -76,7 +77,12 @@ class MemoryKube:
         while True:
             yield await queue.get()
 
-    async def token_review(self, token: str, audiences: list[str]) -> Json:
+    async def get_root(self) -> str:
+        """The mesh's root certificate, from where the control plane keeps it."""
+        secret = await self.get(resources.SECRETS, "istio-ca-secret", "istio-system")
+        return base64.b64decode(secret["data"]["ca-cert.pem"]).decode()
+
+    async def token_review(self, token: str, _audiences: list[str]) -> Json:
         return self.tokens.get(token, {"authenticated": False, "error": "unknown"})
 
 

@@ -1,0 +1,105 @@
+"""What each event changes: nothing, the endpoints of a host, or everything; and that snapshots never change."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "xds"))
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_kube import MemoryKube, endpoint_slice, pod, service, virtual_service
+from mesh_of import add, index_of
+
+from mesh_reference.kube import resources
+from mesh_reference.kube.watching import Event
+from mesh_reference.model.snapshot import Change
+from mesh_reference.settings import Settings
+from mesh_reference.store.mesh_store import MeshStore
+
+HOST = "reviews.shop.svc.cluster.local"
+PODS = [pod(f"r{n}", f"10.244.0.{n}", {"app": "reviews"}, "reviews") for n in (1, 2, 3)]
+
+
+def test_another_pod_of_the_same_account_changes_endpoints_alone() -> None:
+    index = index_of(service("reviews", "10.96.0.7"), *PODS, endpoint_slice("reviews", ["10.244.0.1"]))
+    change = add(index, endpoint_slice("reviews", ["10.244.0.1", "10.244.0.2"]))
+    assert change == Change(endpoints=frozenset({HOST}), proxies=frozenset({"10.244.0.2"}))
+
+
+def test_the_first_pod_of_an_account_changes_the_clusters_too() -> None:
+    index = index_of(service("reviews", "10.96.0.7"), *PODS)
+    assert add(index, endpoint_slice("reviews", ["10.244.0.1"])).full
+
+
+def test_a_write_to_status_and_a_repeated_event_change_nothing() -> None:
+    index = index_of(service("reviews", "10.96.0.7"), *PODS)
+    again = service("reviews", "10.96.0.7")
+    again["metadata"]["resourceVersion"] = "99"
+    assert not add(index, again)
+    assert not add(index, PODS[0])
+
+
+def test_a_pod_that_comes_after_its_slice_is_joined() -> None:
+    index = index_of(service("reviews", "10.96.0.7"), endpoint_slice("reviews", ["10.244.0.1"]))
+    assert add(index, PODS[0]).full
+    (endpoint,) = index.snapshot().endpoints[HOST]
+    assert endpoint.service_account == "reviews"
+
+
+def test_a_snapshot_stays_as_it_was_taken() -> None:
+    index = index_of(service("reviews", "10.96.0.7"))
+    before = index.snapshot()
+    add(index, service("late", "10.96.0.8"))
+    assert set(before.services) == {HOST}
+    assert index.snapshot().version == before.version + 1
+
+
+def test_a_resource_that_turns_bad_is_left_out_and_named_until_it_is_mended() -> None:
+    index = index_of(virtual_service("a", ["reviews"], [{"directResponse": {"status": 200}}]))
+    assert add(index, virtual_service("a", ["reviews"], [{"name": "nothing"}])).full
+    assert index.problems
+    assert not index.snapshot().virtual_services
+    add(index, virtual_service("a", ["reviews"], [{"directResponse": {"status": 200}}]))
+    assert not index.problems
+
+
+@given(st.lists(st.tuples(st.sampled_from(["slice", "pod"]), st.integers(1, 3), st.booleans()), max_size=25))
+def test_any_order_of_events_ends_in_the_same_endpoints(events: list[tuple[str, int, bool]]) -> None:
+    index = index_of(service("reviews", "10.96.0.7"))
+    slices: set[int] = set()
+    pods: set[int] = set()
+    for kind, number, upsert in events:
+        if kind == "pod":
+            (pods.add if upsert else pods.discard)(number)
+            event = Event("upsert" if upsert else "delete", {**PODS[number - 1]})
+            index.apply(resources.PODS, event)
+        else:
+            (slices.add if upsert else slices.discard)(number)
+            add(index, endpoint_slice("reviews", [f"10.244.0.{one}" for one in sorted(slices)]))
+    fresh = index_of(
+        service("reviews", "10.96.0.7"),
+        endpoint_slice("reviews", [f"10.244.0.{one}" for one in sorted(slices)]),
+        *(PODS[number - 1] for number in sorted(pods)),
+    )
+    assert index.snapshot().endpoints == fresh.snapshot().endpoints
+
+
+def test_a_burst_becomes_one_update_and_none_comes_before_the_first_lists() -> None:
+    async def play() -> tuple[int, int]:
+        kube = MemoryKube(service("reviews", "10.96.0.7"))
+        store = MeshStore(kube, Settings())
+        watching = asyncio.create_task(store.watch())
+        updates = store.updates()
+        async with asyncio.timeout(5):
+            first = await anext(updates)
+            for number in range(20):
+                kube.put(service(f"s{number}", f"10.96.1.{number}"))
+            second = await anext(updates)
+        watching.cancel()
+        return len(first.snapshot.services), len(second.snapshot.services)
+
+    assert asyncio.run(play()) == (1, 21)

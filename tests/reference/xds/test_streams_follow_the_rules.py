@@ -1,0 +1,296 @@
+"""ADS rule by rule, over real gRPC but without Envoy: nonces, ACK and NACK, subscriptions, identities."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from aiohttp import ClientSession
+from envoy.service.discovery.v3 import discovery_pb2
+from memory_kube import MemoryKube, account, destination_rule, endpoint_slice, pod, service, virtual_service
+
+from mesh_reference.app import Istiod
+from mesh_reference.settings import Settings
+from mesh_reference.xds import status
+from mesh_reference.xds.dialects import SERVICE
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, ROUTE
+
+PORTS = Settings(listen_host="127.0.0.1", xds_port=0, secure_port=0, monitoring_port=0, webhook_port=0, http_port=0)
+NODE = {"id": "sidecar~10.244.0.20~tester-1.shop~shop.svc.cluster.local"}
+ALL = "outbound|80||reviews.shop.svc.cluster.local"
+TESTER = {"NAMESPACE": "shop", "SERVICE_ACCOUNT": "tester"}
+
+
+@asynccontextmanager
+async def running(kube: MemoryKube) -> AsyncIterator[Istiod]:
+    istiod, stop = Istiod(kube=kube, settings=PORTS), asyncio.Event()  # type: ignore[arg-type]
+    serving = asyncio.create_task(istiod.serve(stop))
+    async with asyncio.timeout(10):
+        ready = asyncio.create_task(istiod.ready.wait())
+        await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            ready.cancel()
+            await serving
+        yield istiod
+        stop.set()
+        await serving
+
+
+class Client:
+    """One ADS stream, a message at a time."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, delta: bool = False, metadata: Any = ()) -> None:
+        self._type = discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest
+        answer = discovery_pb2.DeltaDiscoveryResponse if delta else discovery_pb2.DiscoveryResponse
+        method = "DeltaAggregatedResources" if delta else "StreamAggregatedResources"
+        self.call = channel.stream_stream(
+            f"/{SERVICE}/{method}", self._type.SerializeToString, answer.FromString
+        )(metadata=metadata)  # fmt: skip
+
+    async def ask(self, type_url: str, node: dict[str, Any] | None = None, **fields: Any) -> None:
+        request = self._type(type_url=type_url, **fields)
+        if node:
+            request.node.id = node["id"]
+            request.node.metadata.update(node.get("metadata", TESTER))
+        await self.call.write(request)
+
+    async def read(self) -> Any:
+        async with asyncio.timeout(3):
+            return await self.call.read()
+
+    async def nothing(self) -> bool:
+        """Nothing comes for a while: long against the debounce."""
+        try:
+            async with asyncio.timeout(0.15):
+                await asyncio.shield(asyncio.ensure_future(self.call.read()))
+        except TimeoutError:
+            return True
+        return False
+
+
+def mesh() -> MemoryKube:
+    return MemoryKube(
+        service("reviews", "10.96.0.7"), endpoint_slice("reviews", ["10.244.0.1"]), pod("r1", "10.244.0.1", {})
+    )
+
+
+def play(script: Callable[[MemoryKube, Istiod, grpc.aio.Channel], Awaitable[None]]) -> None:
+    async def run() -> None:
+        kube = mesh()
+        async with running(kube) as istiod, grpc.aio.insecure_channel(f"127.0.0.1:{istiod.ports.xds}") as channel:
+            await script(kube, istiod, channel)
+
+    asyncio.run(run())
+
+
+def test_an_ack_gets_no_answer_and_a_change_comes_with_a_new_nonce() -> None:
+    async def script(kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel)
+        await client.ask(ROUTE, NODE, resource_names=["80"])
+        first = await client.read()
+        await client.ask(ROUTE, resource_names=["80"], version_info=first.version_info, response_nonce=first.nonce)
+        kube.put(virtual_service("a", ["reviews"], [{"directResponse": {"status": 418}}]))
+        second = await client.read()
+        assert second.nonce != first.nonce
+        assert second.version_info != first.version_info
+        # An answer to the older response is no answer to the newer one.
+        await client.ask(ROUTE, resource_names=["80", "81"], response_nonce=first.nonce)
+        await client.ask(ROUTE, resource_names=["80", "82"], response_nonce=second.nonce)
+        third = await client.read()
+        assert [made.type_url for made in third.resources] == [ROUTE]
+        assert istiod.hub is not None
+        assert status.syncz(istiod.hub)[0]["route_acked"] == second.nonce
+
+    play(script)
+
+
+def test_a_nack_is_not_answered_and_stays_until_a_later_version_is_taken() -> None:
+    async def script(kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        assert istiod.hub is not None
+        client = Client(channel)
+        await client.ask(CLUSTER, NODE)
+        first = await client.read()
+        await client.ask(CLUSTER, response_nonce=first.nonce, error_detail={"code": 3, "message": "no such thing"})
+        kube.put(service("late", "10.96.0.8"))
+        second = await client.read()
+        assert second.nonce != first.nonce
+        (entry,) = status.syncz(istiod.hub)
+        assert entry["rejections"] == {"cds": {"version": first.version_info, "message": "no such thing"}}
+        assert not entry["synced"]
+        await client.ask(CLUSTER, response_nonce=second.nonce, version_info=second.version_info)
+        await client.ask(ROUTE, resource_names=["80"])
+        await client.read()
+        assert status.syncz(istiod.hub)[0]["rejections"] == {}
+
+    play(script)
+
+
+def test_a_change_that_does_not_concern_the_proxy_sends_nothing() -> None:
+    async def script(kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel)
+        await client.ask(CLUSTER, NODE)
+        await client.read()
+        hidden = destination_rule("r", "reviews.shop.svc.cluster.local", {"v1": {}}, namespace="x", exportTo=["."])
+        kube.put(hidden)
+        assert await client.nothing()
+
+    play(script)
+
+
+def test_delta_tells_what_changed_and_what_is_gone() -> None:
+    async def script(kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel, delta=True)
+        await client.ask(CLUSTER, NODE)
+        first = await client.read()
+        assert ALL in {made.name for made in first.resources}
+        kube.put(service("late", "10.96.0.8"))
+        second = await client.read()
+        late = "outbound|80||late.shop.svc.cluster.local"
+        assert [made.name for made in second.resources] == [late]
+        kube.remove("Service", "late", "shop")
+        third = await client.read()
+        assert (list(third.resources), list(third.removed_resources)) == ([], [late])
+
+    play(script)
+
+
+def test_after_a_reconnect_delta_sends_only_what_the_proxy_lacks() -> None:
+    async def script(_kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel, delta=True)
+        await client.ask(CLUSTER, NODE)
+        held = {made.name: made.version for made in (await client.read()).resources}
+        again = Client(channel, delta=True)
+        await again.ask(CLUSTER, NODE, initial_resource_versions={**held, ALL: "old", "gone": "1"})
+        answer = await again.read()
+        assert [made.name for made in answer.resources] == [ALL]
+        assert list(answer.removed_resources) == ["gone"]
+
+    play(script)
+
+
+def test_delta_subscribes_and_unsubscribes_by_name() -> None:
+    async def script(kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel, delta=True)
+        await client.ask(ENDPOINT, NODE, resource_names_subscribe=[ALL])
+        first = await client.read()
+        assert [made.name for made in first.resources] == [ALL]
+        await client.ask(ENDPOINT, resource_names_unsubscribe=[ALL], response_nonce=first.nonce)
+        await client.ask(ROUTE, resource_names_subscribe=["80"])
+        assert (await client.read()).type_url == ROUTE
+        kube.put(endpoint_slice("reviews", ["10.244.0.1", "10.244.0.9"]))
+        assert await client.nothing()
+
+    play(script)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_routes_wait_for_the_endpoints_of_new_clusters(*, asks: bool) -> None:
+    async def script(kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel)
+        await client.ask(CLUSTER, NODE)
+        await client.read()
+        await client.ask(ENDPOINT, resource_names=[ALL])
+        endpoints = await client.read()
+        await client.ask(ROUTE, resource_names=["80"])
+        await client.read()
+        kube.put(destination_rule("r", "reviews", {"v1": {"version": "v1"}}))
+        target = {"destination": {"host": "reviews", "subset": "v1"}}
+        kube.put(virtual_service("a", ["reviews"], [{"route": [target]}]))
+        assert (await client.read()).type_url == CLUSTER
+        if not asks:
+            assert await client.nothing()
+            return
+        await client.ask(ENDPOINT, resource_names=[ALL, ALL.replace("||", "|v1|")], response_nonce=endpoints.nonce)
+        seen = [(await client.read()).type_url]
+        while seen[-1] == ENDPOINT:
+            seen.append((await client.read()).type_url)
+        assert (seen[0], seen[-1]) == (ENDPOINT, ROUTE)
+
+    play(script)
+
+
+def test_a_node_that_is_no_sidecar_is_refused_with_a_reason() -> None:
+    async def script(_kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel)
+        await client.ask(CLUSTER, {"id": "nonsense"})
+        with pytest.raises(grpc.aio.AioRpcError, match="nonsense") as caught:
+            await client.read()
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+    play(script)
+
+
+@pytest.mark.parametrize(
+    ("token", "claims", "code"),
+    [
+        ("good", TESTER, None),
+        ("good", {**TESTER, "NAMESPACE": "bank"}, grpc.StatusCode.PERMISSION_DENIED),
+        ("good", {**TESTER, "SERVICE_ACCOUNT": "admin"}, grpc.StatusCode.PERMISSION_DENIED),
+        ("other pod", TESTER, grpc.StatusCode.PERMISSION_DENIED),
+        ("wrong", TESTER, grpc.StatusCode.UNAUTHENTICATED),
+    ],
+)
+def test_on_the_tls_port_a_token_speaks_for_its_own_proxy_only(
+    token: str, claims: dict[str, str], code: grpc.StatusCode | None
+) -> None:
+    async def run() -> None:
+        kube = mesh()
+        kube.tokens = {
+            "good": account("shop", "tester", "tester-1"),
+            "other pod": account("shop", "tester", "tester-2"),
+        }
+        async with running(kube) as istiod:
+            root = (await kube.get_root()).encode()
+            options = [("grpc.ssl_target_name_override", "istiod.istio-system.svc")]
+            target = f"127.0.0.1:{istiod.ports.secure}"
+            async with grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(root), options=options) as channel:
+                client = Client(channel, metadata=(("authorization", f"Bearer {token}"),))
+                failure = None
+                try:
+                    await client.ask(CLUSTER, {**NODE, "metadata": claims})
+                    answer = await client.read()
+                    if answer is grpc.aio.EOF:
+                        failure = await client.call.code()
+                except grpc.aio.AioRpcError as error:
+                    failure = error.code()
+                except asyncio.InvalidStateError:
+                    failure = await client.call.code()
+                assert failure == code
+
+    asyncio.run(run())
+
+
+def test_the_pages_tell_who_is_connected_and_what_is_not_served() -> None:
+    async def script(kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel)
+        await client.ask(CLUSTER, NODE)
+        await client.read()
+        kube.put(virtual_service("bad", ["reviews"], [{"name": "no action"}]))
+        await asyncio.sleep(0)
+        async with ClientSession(f"http://127.0.0.1:{istiod.ports.http}") as http:
+
+            async def page(path: str) -> Any:
+                async with http.get(path) as answer:
+                    return answer.status, await (answer.json() if path.startswith("/debug/") else answer.text())
+
+            assert await page("/ready") == (200, "ready\n")
+            assert (await page("/debug/syncz"))[1][0]["proxy"] == "tester-1.shop"
+            (problem,) = (await page("/debug/push_status"))[1]["problems"]
+            assert problem["object"] == "VirtualService shop/bad"
+            assert [item["hostname"] for item in (await page("/debug/registryz"))[1]] == [
+                "reviews.shop.svc.cluster.local"
+            ]
+            assert (await page("/debug/endpointz"))[1][0]["endpoints"][0]["address"] == "10.244.0.1"
+            assert [item["kind"] for item in (await page("/debug/configz"))[1]] == ["VirtualService"]
+            assert (await page("/debug/config_dump?proxyID=tester-1.shop"))[1]["configs"]
+        async with ClientSession(f"http://127.0.0.1:{istiod.ports.monitoring}") as http:
+            async with http.get("/metrics") as answer:
+                assert "pilot_xds_pushes_total" in await answer.text()
+            async with http.get("/version") as answer:
+                assert (await answer.json())["revision"] == "default"
+
+    play(script)
