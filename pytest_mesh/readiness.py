@@ -13,6 +13,8 @@ from pytest_mesh.kube import Kube, KubeError
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CANNOT_START = _PULL | {"CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _LOG_LINES = 15
+_PROVING_SECONDS = 0.5
+"""How long a pod without readiness probes must stay Ready."""
 _CREATE_GRACE = 2.0
 """Seconds that a ReplicaSet may fail to create its pods before that is reported (a webhook may come up late)."""
 
@@ -54,6 +56,7 @@ def wait_ready(
     path = f"/api/v1/namespaces/{namespace}/pods"
     deadline = time.monotonic() + seconds
     started = time.monotonic()
+    proving: int | None = None  # restarts so far of pods that are to stay Ready for a while
     while True:
         listed = kube.get(path)
         pods = {pod["metadata"]["name"]: pod for pod in listed.get("items") or ()}
@@ -72,11 +75,26 @@ def wait_ready(
             wanted = _wanted(pods, expected, names)
             _raise_for_problem(kube, namespace, wanted)
             if _complete(wanted, expected, names):
-                return wanted
+                restarts = sum(map(_restarts, wanted))
+                if proving == restarts or all(map(_is_proven, wanted)):
+                    return wanted
+                proving = restarts
+                time.sleep(_PROVING_SECONDS)
+                break  # and look anew
+            proving = None
             if time.monotonic() > deadline:
                 raise WorkloadFailure(_unready(kube, namespace, wanted, expected, names, seconds))
         if time.monotonic() - started > _CREATE_GRACE and not _complete(pods.values(), expected, names, ready=False):
             _raise_for_missing(kube, namespace)
+
+
+def _is_proven(pod: Json) -> bool:
+    """Whether Ready says more than "started": without a probe a container is Ready before it has failed. Pure."""
+    return all("readinessProbe" in one for one in pod["spec"]["containers"])
+
+
+def _restarts(pod: Json) -> int:
+    return sum(one.get("restartCount", 0) for one in (pod.get("status") or {}).get("containerStatuses") or ())
 
 
 def is_ready(pod: Json) -> bool:

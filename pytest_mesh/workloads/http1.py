@@ -77,6 +77,9 @@ class MessageReader:
     def _read_head(self) -> bool:
         while self._buffer[:2] == b"\r\n" and not self._responses:
             del self._buffer[:2]
+        if self._buffer and not 0x21 <= self._buffer[0] <= 0x7E:
+            # A TLS handshake, most likely: its sender waits, so it is told at once.
+            raise ProtocolError(f"no HTTP: it begins with {bytes(self._buffer[:8])!r}")
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > MAX_HEAD:
