@@ -22,6 +22,7 @@ from pytest_mesh.failures import Infrastructure
 FIELD_MANAGER = "pytest-mesh"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+_CLOSE_SECONDS = 3.0
 
 
 class KubeError(Exception):
@@ -260,7 +261,7 @@ class Kube:
 
         from kubernetes import stream
 
-        core = self._streaming()
+        core, others = self._streaming(), frozenset(threading.enumerate())
         try:
             forward = stream.portforward(core.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
             connection = http.client.HTTPConnection("localhost", port, timeout=seconds)
@@ -273,6 +274,7 @@ class Kube:
             finally:
                 connection.close()
                 forward.close()
+                _end_forward(forward, others)
         except Exception as error:  # websocket, client and socket errors have no common root
             raise Infrastructure(f"port-forward to {namespace}/{pod}:{port}: {error}") from error
         if answer.status != 200:
@@ -308,6 +310,7 @@ class Kube:
                 code = running.returncode
             finally:
                 running.close()
+                running.sock.shutdown()  # close() leaves the socket open when the server has ended the stream
         except Infrastructure:
             raise
         except Exception as error:  # websocket, client and socket errors have no common root
@@ -321,6 +324,14 @@ class Kube:
         from kubernetes import client
 
         return client.CoreV1Api(copy.copy(self._client))
+
+
+def _end_forward(forward: Any, others: frozenset[threading.Thread]) -> None:
+    """Close what the library leaves: its thread outlives close() by a moment, and its socket sometimes for ever."""
+    for thread in threading.enumerate():
+        if thread not in others and thread.name.startswith("Kubernetes port forward"):
+            thread.join(_CLOSE_SECONDS)
+    forward.websocket.shutdown()
 
 
 def _error(status: int, body: bytes, where: str) -> KubeError:
