@@ -33,6 +33,13 @@ class Scope:
         self._aliases = {host: service.external_name for host, service in seen.items() if service.external_name}
         self.virtual_services = _mesh_virtual_services(snapshot.virtual_services.values(), namespace)
         self._rules = _rules_by_namespace(snapshot.destination_rules.values())
+        self._wildcards = {
+            namespace: [pattern for pattern in by_host if pattern.startswith("*")]
+            for namespace, by_host in self._rules.items()
+        }
+        self._selecting = [
+            rule.host for rules in self._rules.get(namespace, {}).values() for rule in rules if rule.selector
+        ]
         self._rule_cache: dict[tuple[str, frozenset[tuple[str, str]]], DestinationRule | None] = {}
         self._by_port: dict[int, list[Service]] = defaultdict(list)
         for service in self.services.values():
@@ -53,11 +60,7 @@ class Scope:
 
     def has_selectors(self, host: str) -> bool:
         """Does any DestinationRule of this namespace for the host look at the client's labels (D15)?"""
-        return any(
-            rule.selector and hosts.matches(rule.host, host)
-            for rules in self._rules.get(self.namespace, {}).values()
-            for rule in rules
-        )
+        return any(hosts.matches(pattern, host) for pattern in self._selecting)
 
     def destination_rule(self, host: str, labels: Mapping[str, str]) -> DestinationRule | None:
         """The one rule for the host: of the client's namespace, else of the Service's, else of the root namespace.
@@ -89,10 +92,10 @@ class Scope:
     ) -> DestinationRule | None:
         by_host = self._rules.get(namespace, {})
         found: dict[str, DestinationRule] = {}
-        for pattern, rules in by_host.items():
+        for pattern in (host, *self._wildcards.get(namespace, ())):
             if not hosts.matches(pattern, host):
                 continue
-            fitting = [rule for rule in rules if usable(rule) and _selects(rule, labels)]
+            fitting = [rule for rule in by_host.get(pattern, ()) if usable(rule) and _selects(rule, labels)]
             if fitting:
                 # A rule that selects this Pod comes before one for every Pod (D15).
                 found[pattern] = next((rule for rule in fitting if rule.selector), fitting[0])

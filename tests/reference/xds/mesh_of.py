@@ -28,7 +28,7 @@ def index_of(*objects: Json) -> MeshIndex:
 def add(index: MeshIndex, obj: Json, number: int = 0) -> Any:
     """Apply one object; ages follow ``number`` where the object has no creation time."""
     metadata = {
-        "creationTimestamp": f"2026-01-01T00:{number:02}:00Z",
+        "creationTimestamp": f"2026-01-01T00:{number % 60:02}:00Z",
         "uid": obj["metadata"]["name"],
         **obj["metadata"],
     }
