@@ -18,10 +18,13 @@ from urllib.parse import urlencode
 
 from pytest_mesh.contracts import Json
 from pytest_mesh.failures import Infrastructure
+from pytest_mesh.workloads.http1 import Message, MessageReader
 
 FIELD_MANAGER = "pytest-mesh"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+_DATA = b"\x00"
+"""Channel of a port-forward's data; the next one is for errors."""
 _CLOSE_SECONDS = 3.0
 
 
@@ -123,8 +126,7 @@ class Kube:
 
         url = self._configuration.host.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
         headers = {"accept": "application/json"}
-        with self._lock:  # the refresh hook of exec plugins is not safe for threads
-            token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        token = self._token()
         if token:
             headers["authorization"] = token
         data = None
@@ -146,6 +148,11 @@ class Kube:
         if answer.status >= 400:
             raise _error(answer.status, bytes(answer.data), f"{method} {path}")
         return answer
+
+    def _token(self) -> str | None:
+        with self._lock:  # the refresh hook of exec plugins is not safe for threads
+            token: str | None = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return token
 
     def json(self, method: str, path: str, **options: Any) -> Json:
         """Send one request; give the answer's JSON."""
@@ -257,29 +264,32 @@ class Kube:
 
     def forwarded_get(self, namespace: str, pod: str, port: int, path: str, *, seconds: float = 10.0) -> bytes:
         """GET ``path`` from a port of a pod's loopback, by port-forward. Raises ``Infrastructure``."""
-        import http.client
-
         from kubernetes import stream
 
-        core, others = self._streaming(), frozenset(threading.enumerate())
+        client: Any = stream.ws_client
+        where = f"port-forward to {namespace}/{pod}:{port}"
+        target = f"{self._configuration.host.rstrip('/')}/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
+        headers = {"sec-websocket-protocol": "v4.channel.k8s.io"}
+        token = self._token()
+        if token:
+            headers["authorization"] = token
         try:
-            forward = stream.portforward(core.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
-            connection = http.client.HTTPConnection("localhost", port, timeout=seconds)
-            connection.sock = forward.socket(port)
-            connection.sock.settimeout(seconds)
+            url = client.get_websocket_url(target, [("ports", port)])
+            websocket = client.create_websocket(self._configuration, url, headers)
             try:
-                connection.request("GET", path, headers={"connection": "close"})
-                answer = connection.getresponse()
-                data = answer.read()
+                websocket.settimeout(seconds)
+                request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+                websocket.send_binary(_DATA + request.encode())
+                answer = _forwarded_answer(websocket)
+                websocket.send_close()
             finally:
-                connection.close()
-                forward.close()
-                _end_forward(forward, others)
+                # The library's own port-forward leaves its socket to a thread, which closes it when it pleases.
+                websocket.shutdown()
         except Exception as error:  # websocket, client and socket errors have no common root
-            raise Infrastructure(f"port-forward to {namespace}/{pod}:{port}: {error}") from error
-        if answer.status != 200:
-            raise Infrastructure(f"{namespace}/{pod}:{port}{path} answered {answer.status}")
-        return data
+            raise Infrastructure(f"{where}: {error or type(error).__name__}") from error
+        if not answer.start.startswith("HTTP/1.1 200"):
+            raise Infrastructure(f"{where}{path} answered {answer.start!r}")
+        return answer.body
 
     def exec(self, namespace: str, pod: str, container: str, command: Sequence[str], *, seconds: float) -> Execution:
         """Run a command in a container. Raises ``Infrastructure``, also when it does not end in time."""
@@ -332,6 +342,26 @@ def _end_forward(forward: Any, others: frozenset[threading.Thread]) -> None:
         if thread not in others and thread.name.startswith("Kubernetes port forward"):
             thread.join(_CLOSE_SECONDS)
     forward.websocket.shutdown()
+
+
+def _forwarded_answer(websocket: Any) -> Message:
+    """Read one HTTP response from the frames of a port-forward; raises OSError or what the library raises."""
+    reader = MessageReader(responses=True)
+    opened: set[int] = set()
+    while True:
+        frame = websocket.recv()
+        if not frame:  # closed, which may be how the response ends
+            message = reader.end()
+            if message is None:
+                raise ConnectionError("closed before an answer was complete")
+            return message
+        channel, data = frame[0], bytes(frame[1:])
+        if channel not in opened:
+            opened.add(channel)  # the first frame of each channel holds the port's number
+        elif channel != _DATA[0]:
+            raise ConnectionError(data.decode("utf-8", "replace"))
+        elif messages := reader.feed(data):
+            return messages[0]
 
 
 def _error(status: int, body: bytes, where: str) -> KubeError:
