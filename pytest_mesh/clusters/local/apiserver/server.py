@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """The parts that every handler reaches. ``request["user"]`` is the authenticated ``UserInfo`` of a request."""
+    """The parts that every handler reaches."""
 
     run_dir: Path
     node_address: str

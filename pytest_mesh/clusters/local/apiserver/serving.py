@@ -25,6 +25,7 @@ from pytest_mesh.clusters.local.apiserver import (
     writing,
 )
 from pytest_mesh.clusters.local.apiserver.errors import StatusError
+from pytest_mesh.clusters.local.apiserver.users import UserInfo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -60,6 +61,9 @@ VERSION = {
 }
 """``/version``: the Kubernetes release whose API this is. Official clients refuse an answer without one of these fields."""
 
+USER: web.RequestKey[UserInfo] = web.RequestKey("user", UserInfo)
+"""Where a request's authenticated user is kept."""
+
 OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version"))
 """Served without credentials, as kube-apiserver does."""
 
@@ -90,7 +94,7 @@ def _outermost(server: Server) -> Any:
             if request.path.rstrip("/") not in OPEN_PATHS:
                 if "Impersonate-User" in request.headers:
                     raise errors.not_implemented("impersonation; use a ServiceAccount's token")
-                request["user"] = server.authenticator.authenticate(request.headers)
+                request[USER] = server.authenticator.authenticate(request.headers)
             return await handler(request)
         except StatusError as error:
             return answer(error.to_json(), error.code)
@@ -196,7 +200,7 @@ class Dispatcher:
             return await self._read(request, target)
         if method not in ("POST", "PUT", "PATCH", "DELETE"):
             raise errors.method_not_allowed()
-        options = requests.write_options(request.query, request.headers.get("User-Agent", ""), request["user"])
+        options = requests.write_options(request.query, request.headers.get("User-Agent", ""), request[USER])
         body = await request.read()
         content_type = request.headers.get("Content-Type", "")
         if method == "POST":

@@ -52,7 +52,7 @@ async def post(server: Server, target: Target, body: Json, options: WriteOptions
     if not node:
         raise errors.bad_request("target.name: a binding names a node")
     bound = pod.get("spec", {}).get("nodeName")
-    if bound and bound != node:
+    if bound:
         raise errors.conflict(
             "pods/binding", "", target.name, f"pod {target.name} is already assigned to node {bound!r}"
         )
