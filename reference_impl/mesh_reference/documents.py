@@ -25,7 +25,7 @@ Path = tuple[str | int, ...]
 
 MAX_BYTES = 8 * 1024 * 1024
 """Larger input is refused unread: no API server would take it either (its limit is 3 MiB a request)."""
-MAX_NODES = 1_000_000
+MAX_NODES = 250_000
 """Nodes of one document with aliases expanded; more is an alias bomb."""
 MAX_DEPTH = 100
 

@@ -6,11 +6,12 @@ Istio decodes before it validates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mesh_reference.model.schema import kinds
-from mesh_reference.model.schema.shape import misfits
+from mesh_reference.model.schema.shape import Misfit, misfits
+from mesh_reference.model.schema.types import LABELS, TEXT, Message
 from mesh_reference.validation.destination_rule import check_destination_rule
 from mesh_reference.validation.findings import Finding, Findings
 from mesh_reference.validation.peer_authentication import check_peer_authentication
@@ -24,6 +25,9 @@ _RULES: dict[str, Callable[[Findings, str, Json], None]] = {
     "PeerAuthentication": check_peer_authentication,
 }
 _TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+_METADATA = Message(
+    name="ObjectMeta", fields={"name": TEXT, "namespace": TEXT, "labels": LABELS, "annotations": LABELS}
+)
 _FORBIDDEN_ANNOTATIONS = {
     "internal.istio.io/parents": "this may not be set by users",
     "internal.istio.io/parent-namespace": "this may not be set by users",
@@ -52,16 +56,28 @@ def validate(resource: Json, *, namespace: str = "") -> list[Finding]:
     for field in resource:
         if field not in _TOP_LEVEL:
             out.error((field,), "unknown-field", f'unknown field "{field}" in {name}')
-    metadata = resource.get("metadata") or {}
+    for misfit in _metadata_misfits(resource.get("metadata")):
+        out.error(misfit.path, misfit.rule, misfit.message)
     spec = {} if resource.get("spec") is None else resource["spec"]
     for misfit in misfits(spec, kind.spec, ("spec",)):
         out.error(misfit.path, misfit.rule, misfit.message)
     if len(out):
         return list(out)
+    metadata = _without_nulls(resource.get("metadata") or {})
     _check_annotations(out, metadata)
     own_namespace = str(metadata.get("namespace") or namespace or "default")
     _RULES[name](out, own_namespace, _without_nulls(spec))
     return list(out)
+
+
+def _metadata_misfits(metadata: Any) -> Iterator[Misfit]:
+    """Only the part that rules read: the rest is the API server's."""
+    if metadata is None:
+        return
+    read = metadata
+    if isinstance(metadata, dict):
+        read = {name: metadata[name] for name in _METADATA.fields if name in metadata}
+    yield from misfits(read, _METADATA, ("metadata",))
 
 
 def _unknown_kind(group: str, version: str, name: str) -> str:
