@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_an_answer_is_whole_however_it_is_cut(cuts, counted):
     length = b"content-length: 5\r\n" if counted else b""
     wire = b"HTTP/1.1 200 OK\r\n" + length + b"x: y\r\n\r\nhello"
     places = [0, *sorted(cut for cut in cuts if cut < len(wire)), len(wire)]
-    pieces = [wire[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [wire[start:end] for start, end in itertools.pairwise(places)]
 
     answer = _forwarded_answer(Frames(*(b"\x00" + piece for piece in pieces)))
 
