@@ -84,6 +84,8 @@ def _put(config: dict[str, Any], path: list[str], value: str) -> None:
     """Sets a field of the mesh config; text is kept as text where the schema wants text."""
     for part in path[:-1]:
         config = config.setdefault(part, {})
+        if not isinstance(config, dict):
+            raise click.BadParameter(f"meshConfig.{'.'.join(path)}: {part} is no map", param_hint="--set")
     text_only = len(path) > 1 and path[-2] == "proxyMetadata"
     config[path[-1]] = value if text_only else _scalar(value)
 
