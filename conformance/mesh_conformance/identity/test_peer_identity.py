@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mesh_conformance.identity.wire import identity_of
+from mesh_conformance.identity.wire import assert_named, identity_of
+from mesh_conformance.wording import told
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
 
@@ -12,9 +13,12 @@ VAULT = "http://vault"
 
 
 @pytest.mark.mesh_feature("PeerIdentityMatches")
-def test_the_server_sees_the_identity_of_its_caller(bank: MeshNamespace, tester: Client) -> None:
+def test_the_server_sees_the_identity_of_its_caller(bank: MeshNamespace, tester: Client, prober: Client) -> None:
+    # A wrong name on either side breaks the connection, and a broken connection would not tell why.
+    for workload in ("vault", "tester"):
+        assert_named(prober, bank, workload)
     response = tester.get(VAULT)
-    assert response.ok, f"{VAULT} gave {response.failure or response.status}"
+    assert response.ok, f"{VAULT} gave {told(response)}"
 
     seen, expected = response.peer.spiffe_id, identity_of(bank, "tester")
 
@@ -34,7 +38,7 @@ def test_a_forged_identity_is_not_believed(bank: MeshNamespace, tester: Client, 
 
     plaintext = prober.get(VAULT, headers=headers)
 
-    assert plaintext.ok, f"plaintext to a PERMISSIVE port gave {plaintext.failure or plaintext.status}"
+    assert plaintext.ok, f"plaintext to a PERMISSIVE port gave {told(plaintext)}"
     assert not plaintext.peer.spiffe_id, (
         f"a client without a certificate that forges x-forwarded-client-cert is seen as {plaintext.peer.spiffe_id}"
     )

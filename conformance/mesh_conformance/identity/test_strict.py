@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mesh_conformance.wording import told
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
 
@@ -23,7 +24,7 @@ def lenient(bank: MeshNamespace) -> Iterator[MeshNamespace]:
 @pytest.mark.mesh_feature("StrictRefusesPlaintext")
 def test_strict_refuses_plaintext(lenient: MeshNamespace, tester: Client, prober: Client) -> None:
     before = prober.get(VAULT)
-    assert before.ok, f"without a policy plaintext is admitted, but gave {before.failure or before.status}"
+    assert before.ok, f"without a policy plaintext is admitted, but gave {told(before)}"
 
     lenient.apply(POLICY)
 
@@ -35,5 +36,5 @@ def test_strict_refuses_plaintext(lenient: MeshNamespace, tester: Client, prober
         f"plaintext to a STRICT port ended with {plaintext.failure} ({plaintext.detail}), expected a reset connection"
     )
     meshed = tester.get(VAULT)
-    assert meshed.ok, f"STRICT refuses a meshed client too: {meshed.failure or meshed.status}"
+    assert meshed.ok, f"STRICT refuses a meshed client too: {told(meshed)}"
     assert meshed.peer.spiffe_id, "STRICT admits a meshed client without a certificate"

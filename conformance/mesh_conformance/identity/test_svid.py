@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh_conformance.identity.wire import (
+    assert_named,
     fingerprints,
-    identity_of,
     presented_chain,
     presented_leaf,
     published_roots,
@@ -17,7 +17,7 @@ from mesh_conformance.identity.wire import (
 from pytest_mesh.fixtures import RunningMesh
 from pytest_mesh.identity.findings import violations
 from pytest_mesh.identity.paths import check_chain
-from pytest_mesh.identity.x509_svid import check_leaf, check_signing, uri_sans
+from pytest_mesh.identity.x509_svid import check_leaf, check_signing
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
 
@@ -29,12 +29,7 @@ BACKDATING = timedelta(minutes=10)
 @pytest.mark.mesh_feature("SvidUriSan")
 @pytest.mark.parametrize("account", ["vault", "tester"])
 def test_the_svid_names_the_workload_and_nothing_else(bank: MeshNamespace, prober: Client, account: str) -> None:
-    leaf = presented_leaf(prober, bank, account)
-
-    names, expected = uri_sans(leaf), identity_of(bank, account)
-
-    assert len(names) == 1, f"SVID has {len(names)} URI SANs, expected exactly one: {', '.join(names) or 'none'}"
-    assert names[0] == expected, f"SVID names {names[0]}, expected {expected}"
+    assert_named(prober, bank, account)
 
 
 @pytest.mark.mesh_feature("SvidLeafProfile")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from pytest_mesh.identity.x509_svid import uri_sans
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.stand_ins import HTTP_PORT
 from pytest_mesh.traffic.client import Client
@@ -27,6 +28,13 @@ def presented_chain(prober: Client, namespace: MeshNamespace, workload: str) -> 
 def presented_leaf(prober: Client, namespace: MeshNamespace, workload: str) -> x509.Certificate:
     """Give the leaf that a workload presents."""
     return presented_chain(prober, namespace, workload)[0]
+
+
+def assert_named(prober: Client, namespace: MeshNamespace, workload: str) -> None:
+    """Assert that a workload's SVID names its own ServiceAccount and nothing else (SVID-URI-ONE, IST-ID)."""
+    names, expected = uri_sans(presented_leaf(prober, namespace, workload)), identity_of(namespace, workload)
+    assert len(names) == 1, f"SVID has {len(names)} URI SANs, expected exactly one: {', '.join(names) or 'none'}"
+    assert names[0] == expected, f"SVID names {names[0]}, expected {expected}"
 
 
 def identity_of(namespace: MeshNamespace, account: str) -> str:

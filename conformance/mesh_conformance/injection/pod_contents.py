@@ -117,4 +117,4 @@ def _lost_items(before: Iterable[Json], after: Iterable[Json], where: str) -> It
     kept = list(after)
     for item in before:
         if item not in kept:
-            yield f"{where}: {item.get('name') or item!r} is gone or changed"
+            yield f"{where}: {item.get('name') or item} is gone or changed"

@@ -6,6 +6,7 @@ import pytest
 
 from mesh_conformance.counters import connections, requests
 from mesh_conformance.injection.pod_contents import is_injected
+from mesh_conformance.wording import told
 from pytest_mesh.contracts import CONTROL_PORT, Request
 from pytest_mesh.fixtures import RunningMesh
 from pytest_mesh.namespace import MeshNamespace
@@ -24,7 +25,7 @@ def test_each_request_passes_both_proxies(mesh: RunningMesh, injected: MeshNames
     responses = tester.batch([Request(url="http://reviews")], count=REQUESTS)
 
     failed = [response for response in responses if not response.ok]
-    assert not failed, f"{len(failed)} of {REQUESTS} requests failed: {failed[0].failure or failed[0].status}"
+    assert not failed, f"{len(failed)} of {REQUESTS} requests failed: {told(failed[0])}"
     outbound = requests(near, "outbound") - before[0]
     inbound = requests(far, "inbound") - before[1]
     assert outbound >= REQUESTS, (
@@ -50,9 +51,9 @@ def test_connections_arrive_at_the_interception_ports(
 
     # The control port is out of the server's interception, but not of the client's.
     control = tester.get(f"http://{address}:{CONTROL_PORT}/healthz")
-    assert control.status == 200, f"{address}:{CONTROL_PORT} gave {control.failure or control.status}"
+    assert control.status == 200, f"{address}:{CONTROL_PORT} gave {told(control)}"
     application = tester.get(f"http://{address}:{HTTP_PORT}/")
-    assert application.status == 200, f"{address}:{HTTP_PORT} gave {application.failure or application.status}"
+    assert application.status == 200, f"{address}:{HTTP_PORT} gave {told(application)}"
 
     assert connections(near, outbound) > before[0], (
         f"no outbound connection went through {outbound}: REDIRECT rules missing? (counted by the proxy of {near.pod})"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_conformance.counters import ALL_STATS, assert_outbound_captured
+from mesh_conformance.counters import ALL_STATS, assert_reaches
 from mesh_conformance.stage import SharedNamespace, shared_namespace
 from pytest_mesh.fixtures import RunningMesh
 from pytest_mesh.namespace import MeshNamespace
@@ -29,7 +29,7 @@ def shared_shop(
         shop.stand_in("ratings", versions=["r1"], wait=False)
         shop.apply("hosts.yaml")
         tester = shared.clients["tester"] = shop.client("tester", annotations=ALL_STATS)
-        assert_outbound_captured(shop, tester, "http://reviews")
+        assert_reaches(shop, tester, "http://reviews")
         yield shared
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mesh_conformance.wording import told
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
 
@@ -12,12 +13,11 @@ from pytest_mesh.traffic.client import Client
 def test_a_request_that_no_route_matches_is_404(shop: MeshNamespace, tester: Client) -> None:
     shop.apply("test_no_match.yaml")
     known = tester.get("http://one-path/known")
-    assert known.ok, f"/known is routed to reviews, but gave {known.failure or known.status}"
+    assert known.ok, f"/known is routed to reviews, but gave {told(known)}"
 
     for path in ("/unknown", "/known/", "/Known"):
         response = tester.get(f"http://one-path{path}")
         assert response.status == 404, (
-            f"{path} matches no route (exact /known is the only one), but gave "
-            f"{response.failure or response.status}{f' from {response.pod}' if response.pod else ''}, expected 404"
+            f"{path} matches no route (exact /known is the only one), but gave {told(response)}, expected 404"
         )
         assert response.echo is None, f"{path}: the 404 came from {response.pod}, expected the client's proxy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mesh_conformance.stage import own_namespace
+from mesh_conformance.wording import told
 from pytest_mesh.fixtures import RunningMesh
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.settings import MeshSettings
@@ -30,6 +31,6 @@ def test_short_names_mean_the_namespace_of_the_virtual_service(
 def _assert_ratings(client: Client, host: str, where: str) -> None:
     response = client.get(f"http://{host}")
     assert response.version == "r1", (
-        f"http://{host} {where} gave {response.pod or response.failure or response.status}, "
+        f"http://{host} {where} gave {told(response)}, "
         "expected ratings, to which the VirtualService of the short host sends it"
     )

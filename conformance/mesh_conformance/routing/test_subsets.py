@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mesh_conformance.wording import told
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
 
@@ -34,7 +35,7 @@ def test_a_pod_needs_every_label_of_the_subset(shop: MeshNamespace, tester: Clie
     response = tester.get("http://by-label/mixed")
 
     assert response.status == 503, (
-        f"subset mixed has labels app: ratings and version: v2, which no pod carries, but "
-        f"{response.pod or response.failure or response.status} answered, expected 503"
+        f"subset mixed has labels app: ratings and version: v2, which no pod carries, but a request to it gave "
+        f"{told(response)}, expected 503"
     )
     assert response.echo is None, f"{response.pod} answered 503 itself, expected the client's proxy"

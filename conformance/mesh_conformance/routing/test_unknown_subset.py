@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mesh_conformance.wording import told
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
 
@@ -13,15 +14,12 @@ def test_a_route_to_an_undefined_subset_is_503(shop: MeshNamespace, tester: Clie
     shop.apply("test_unknown_subset.yaml")
     defined = tester.get("http://half-defined/")
     assert (defined.status, defined.version) == (200, "v1"), (
-        f"the route to the defined subset v1 gave {defined.failure or defined.status} {defined.version}, expected v1"
+        f"the route to the defined subset v1 gave {told(defined)}, expected v1"
     )
 
     response = tester.get("http://half-defined/nowhere")
 
-    assert response.status == 503, (
-        f"the route to the undefined subset nobody gave {response.failure or response.status}"
-        f"{f' from {response.pod}' if response.pod else ''}, expected 503"
-    )
+    assert response.status == 503, f"the route to the undefined subset nobody gave {told(response)}, expected 503"
     assert response.echo is None, f"the 503 came from {response.pod}, expected the client's proxy"
     # No such cluster (NC) has no body; a cluster without endpoints (UH) says so.
     assert not response.body, f"the 503 says {response.body!r}: expected no cluster at all (NC), without a body"
