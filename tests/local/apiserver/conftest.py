@@ -6,8 +6,10 @@ import argparse
 import asyncio
 import itertools
 import json
+import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import requests
@@ -15,6 +17,10 @@ from aiohttp import web
 
 from pytest_mesh.clusters.local.apiserver import __main__ as program
 from pytest_mesh.clusters.local.apiserver import first_objects, serving, streaming
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from widget_definitions import CRDS, SPEC, WIDGETS, definition
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -136,80 +142,12 @@ def apps(space):
     return "/apis/apps/v1" + space.removeprefix("/api/v1")
 
 
-WIDGETS = "/apis/tests.example/v1/namespaces/default/widgets"
-
-
-def definition(plural, kind, spec_schema, versions=("v1", "v1beta1", "v1alpha3"), **fields):
-    schema = {
-        "openAPIV3Schema": {
-            "type": "object",
-            "properties": {
-                "spec": spec_schema,
-                "status": {"type": "object", "properties": {"phase": {"type": "string"}}},
-            },
-        }
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.tests.example"},
-        "spec": {
-            "group": "tests.example",
-            "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "shortNames": [plural[:2]]},
-            "versions": [
-                {
-                    "name": name,
-                    "served": True,
-                    "storage": name == versions[0],
-                    "schema": schema,
-                    "subresources": {"status": {}},
-                    **fields,
-                }
-                for name in versions
-            ],
-        },
-    }
-
-
-SPEC = {
-    "type": "object",
-    "required": ["host"],
-    "properties": {
-        "host": {"type": "string", "minLength": 1},
-        "weight": {"type": "integer", "minimum": 0, "maximum": 100, "default": 7},
-        "mode": {"type": "string", "enum": ["ON", "OFF"]},
-        "tags": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
-        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-        "ports": {
-            "type": "array",
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["number"],
-            "items": {
-                "type": "object",
-                "required": ["number"],
-                "properties": {"number": {"type": "integer"}, "name": {"type": "string", "default": "http"}},
-            },
-        },
-        "low": {"type": "integer"},
-        "high": {"type": "integer"},
-    },
-    "x-kubernetes-validations": [
-        {
-            "rule": "!has(self.low) || !has(self.high) || self.low <= self.high",
-            "message": "low must not be above high",
-        },
-        {"rule": "self.host == oldSelf.host", "message": "host is immutable"},
-    ],
-}
-
-
 @pytest.fixture(scope="session")
 def widgets(api):
     """The collection of a custom resource, served in three versions."""
     columns = [{"name": "Host", "type": "string", "jsonPath": ".spec.host"}]
     body = definition("widgets", "Widget", SPEC, additionalPrinterColumns=columns)
-    status, answer = api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    status, answer = api.post(CRDS, body)
     assert status == 201, answer
     return WIDGETS
 

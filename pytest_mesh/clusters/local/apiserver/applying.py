@@ -53,7 +53,8 @@ def remove(obj: Json, schema: Any, given_up: Iterable[Path], kept: set[Path]) ->
     """
     held = {path[:length] for path in kept for length in range(1, len(path) + 1)}
     result = objects.copy(obj)
-    for path in sorted(given_up, key=len, reverse=True):
+    # Outermost first: an item of a list is found by its keys, which its own fields are.
+    for path in sorted(given_up, key=len):
         if path not in held:
             _remove(result, fieldsets.resolve(schema), path, held)
     return result

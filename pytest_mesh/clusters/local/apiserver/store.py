@@ -166,7 +166,7 @@ class Store:
 
     def _publish(self, shelf: _Shelf, event: Event) -> None:
         shelf.events.append(event)
-        if len(shelf.events) > HISTORY:
+        while len(shelf.events) > HISTORY:
             shelf.forgotten = shelf.events.popleft().item.version
         for subscription in shelf.subscriptions:
             subscription.push(event)

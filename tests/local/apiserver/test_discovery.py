@@ -1,0 +1,97 @@
+"""What clients ask before anything else: versions, groups, resources, schemas, health, reviews."""
+
+import pytest
+
+
+def test_health_and_version_need_no_credentials(api):
+    import requests
+
+    for path in ("/healthz", "/livez", "/readyz"):
+        assert requests.get(api.url + path, timeout=5).text == "ok"
+    version = requests.get(api.url + "/version/", timeout=5).json()
+    assert (version["major"], version["minor"], version["gitVersion"]) == ("1", "34", "v1.34.4")
+    assert requests.get(api.url + "/api/v1/pods", timeout=5).status_code == 401
+
+
+def test_every_listed_resource_can_be_listed(api, widgets):
+    _, groups = api.get("/apis")
+    paths = ["/api/v1"] + [f"/apis/{v['groupVersion']}" for group in groups["groups"] for v in group["versions"]]
+    listed = 0
+    for path in paths:
+        status, answer = api.get(path)
+        assert status == 200, path
+        for resource in answer["resources"]:
+            if "list" in resource["verbs"] and "/" not in resource["name"]:
+                status, items = api.get(f"{path}/{resource['name']}", limit=1)
+                assert (status, items["kind"]) == (200, f"{resource['kind']}List"), resource["name"]
+                listed += 1
+    assert listed > 30
+
+
+def test_aggregated_discovery_says_the_same_as_the_old_one(api, widgets):
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    _, answer = api.call("GET", "/apis", accept=accept)
+
+    assert answer["kind"] == "APIGroupDiscoveryList"
+    found = {
+        (item["metadata"]["name"], version["version"]): {each["resource"] for each in version["resources"]}
+        for item in answer["items"]
+        for version in item["versions"]
+    }
+    for (group, version), names in found.items():
+        _, old = api.get(f"/apis/{group}/{version}")
+        assert {each["name"] for each in old["resources"] if "/" not in each["name"]} == names
+    assert {version for group, version in found if group == "tests.example"} == {"v1", "v1beta1", "v1alpha3"}
+
+
+def test_the_preferred_version_of_a_group_is_the_stablest(api, widgets):
+    _, groups = api.get("/apis")
+
+    group = next(each for each in groups["groups"] if each["name"] == "tests.example")
+    assert group["preferredVersion"]["version"] == "v1"
+    assert [each["version"] for each in group["versions"]] == ["v1", "v1beta1", "v1alpha3"]
+
+
+@pytest.mark.parametrize("path", ["api/v1", "apis/apps/v1", "apis/tests.example/v1"])
+def test_schemas_are_served_with_the_parameter_that_kubectl_looks_for(api, widgets, path):
+    _, index = api.get("/openapi/v3")
+    assert path in index["paths"]
+
+    status, document = api.get(index["paths"][path]["serverRelativeURL"].partition("?")[0])
+
+    assert status == 200
+    patches = [entry["patch"] for entry in document["paths"].values() if "patch" in entry]
+    assert patches
+    for patch in patches:
+        assert patch["x-kubernetes-group-version-kind"]["kind"]
+        assert "fieldValidation" in {parameter.get("name") for parameter in patch["parameters"]}
+
+
+def test_the_first_objects_are_there(api):
+    _, namespaces = api.get("/api/v1/namespaces")
+    names = {item["metadata"]["name"] for item in namespaces["items"]}
+    assert {"default", "kube-system", "kube-public", "kube-node-lease"} <= names
+
+    _, service = api.get("/api/v1/namespaces/default/services/kubernetes")
+    assert service["spec"]["clusterIP"] == "10.96.0.1"
+
+
+def test_access_reviews_allow_and_say_why(api):
+    body = {"spec": {"resourceAttributes": {"verb": "delete", "resource": "pods"}}}
+
+    status, answer = api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+
+    assert (status, answer["status"]["allowed"]) == (201, True)
+    assert "every authenticated user" in answer["status"]["reason"]
+
+
+def test_a_token_is_requested_and_reviewed(api, space):
+    name = space.rpartition("/")[2]
+    status, answer = api.post(f"{space}/serviceaccounts/default/token", {"spec": {"audiences": ["istio-ca"]}})
+    assert status == 201
+
+    spec = {"token": answer["status"]["token"], "audiences": ["istio-ca"]}
+    _, review = api.post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": spec})
+
+    assert review["status"]["authenticated"] is True
+    assert review["status"]["user"]["username"] == f"system:serviceaccount:{name}:default"
