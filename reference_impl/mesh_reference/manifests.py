@@ -106,7 +106,7 @@ def _rights(installation: Installation) -> list[Json]:
             "metadata": _metadata(installation, installation.name),
             "rules": [
                 _rule("", ["secrets"], ["create"]),
-                {**_rule("", ["secrets"], ["get", "list", "watch", "update"]), "resourceNames": ["istio-ca-secret"]},
+                {**_rule("", ["secrets"], ["get"]), "resourceNames": ["istio-ca-secret"]},
             ],
         },
         {
@@ -127,11 +127,11 @@ def _cluster_rules(installation: Installation) -> list[Json]:
     for kind in KINDS:
         by_group.setdefault(kind.group, []).append(kind.plural)
     return [
-        _rule("", ["pods", "nodes", "services", "namespaces", "serviceaccounts"], read),
+        _rule("", ["pods", "services", "namespaces"], read),
         _rule("discovery.k8s.io", ["endpointslices"], read),
         *(_rule(group, plurals, read) for group, plurals in by_group.items()),
         # The root certificate goes into every namespace.
-        _rule("", ["configmaps"], [*read, "create", "update", "patch"]),
+        _rule("", ["configmaps"], [*read, "create", "update"]),
         _rule(admission, ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], ["list", "watch"]),
         {
             **_rule(admission, ["mutatingwebhookconfigurations"], ["get", "update"]),

@@ -7,6 +7,7 @@ written, comments and all.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -57,8 +58,12 @@ def _settings(mesh_config: str | None, revision: str, *, native_sidecar: bool) -
     except (OSError, MeshError) as problem:
         click.echo(f"--meshConfigFile: {problem}", err=True)
         sys.exit(_UNREADABLE)
+    defaults = Settings()
+    suffix = "" if revision in {"", "default"} else f"-{revision}"
     return injection_settings(
-        Settings(revision=revision), config, {"ENABLE_NATIVE_SIDECARS": "true" if native_sidecar else "false"}
+        replace(defaults, revision=revision, service_name=defaults.service_name + suffix),
+        config,
+        {"ENABLE_NATIVE_SIDECARS": "true" if native_sidecar else "false"},
     )
 
 

@@ -168,6 +168,12 @@ def test_regular_sidecars_can_be_chosen() -> None:
     assert "restartPolicy" not in result.stdout
 
 
+def test_a_revision_has_a_control_plane_of_its_own() -> None:
+    result = run(json.dumps(workload("Deployment")), "--revision", "canary")
+    assert "value: istiod-canary.istio-system.svc:15012" in result.stdout
+    assert "istio.io/rev: canary" in result.stdout
+
+
 def test_a_mesh_config_file_counts(tmp_path: Any) -> None:
     config = tmp_path / "mesh.yaml"
     config.write_text("defaultConfig: {proxyMetadata: {SECRET_TTL: 30s}}\ntrustDomain: example.org\n")

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 from mesh_reference import documents, manifests, mesh_config
 from mesh_reference.cli import main
+from mesh_reference.kube.resources import CONFIG_MAPS, NAMESPACES
 from mesh_reference.model.schema.kinds import KINDS
 from mesh_reference.settings import OutboundPolicy, Settings
+from mesh_reference.store.index import WATCHED
 
 Json = dict[str, Any]
 
@@ -78,16 +80,19 @@ def test_the_webhooks_call_the_service_that_is_there() -> None:
             assert webhook["failurePolicy"] == "Fail"
 
 
-def test_the_rights_name_the_account_and_cover_every_kind_that_is_served() -> None:
+def test_the_rights_name_the_account_and_cover_everything_that_istiod_watches() -> None:
     objects = printed()
     role, binding = one(objects, "ClusterRole"), one(objects, "ClusterRoleBinding")
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "istiod", "namespace": "istio-system"}]
-    for kind in KINDS:
+    watched = {(kind.group, kind.plural) for kind in (*KINDS, *WATCHED, NAMESPACES, CONFIG_MAPS)}
+    for group, plural in watched:
         assert any(
-            kind.group in rule["apiGroups"] and kind.plural in rule["resources"] and "watch" in rule["verbs"]
+            group in rule["apiGroups"]
+            and plural in rule["resources"]
+            and {"get", "list", "watch"} <= set(rule["verbs"])
             for rule in role["rules"]
-        )
+        ), plural
 
 
 def test_the_ca_secret_is_the_only_one_that_istiod_may_read() -> None:
@@ -96,7 +101,7 @@ def test_the_ca_secret_is_the_only_one_that_istiod_may_read() -> None:
     secrets = [rule for rule in rules if "secrets" in rule["resources"]]
     assert [(rule["verbs"], rule.get("resourceNames")) for rule in secrets] == [
         (["create"], None),
-        (["get", "list", "watch", "update"], ["istio-ca-secret"]),
+        (["get"], ["istio-ca-secret"]),
     ]
 
 
