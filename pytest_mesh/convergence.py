@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_mesh import readiness
 from pytest_mesh.contracts import Implementation, Json
-from pytest_mesh.failures import Infrastructure
+from pytest_mesh.failures import Infrastructure, hidden
 from pytest_mesh.kube import Kube
 from pytest_mesh.record import Record
 from pytest_mesh.settings import MeshSettings
@@ -22,6 +22,8 @@ from pytest_mesh.traffic import epoch
 from pytest_mesh.traffic.client import Send
 from pytest_mesh.traffic.gate import Marked, at_port, pass_marked, pass_unmarked
 from pytest_mesh.traffic.proxies import Proxy, fingerprints, wait_endpoints
+
+__tracebackhide__ = hidden
 
 _LATE_ENDPOINTS_SECONDS = 10.0
 

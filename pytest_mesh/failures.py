@@ -16,6 +16,8 @@ No exception here is ever turned into a skip.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MeshError(Exception):
     """Root of what this plugin raises."""
@@ -47,3 +49,11 @@ class Inconclusive(MeshError):  # noqa: N818
 
 class Infrastructure(MeshError):  # noqa: N818
     """The environment (machine, cluster, API server) does not work; the mesh is not blamed."""
+
+
+def hidden(excinfo: Any) -> bool:
+    """Whether pytest leaves the frames of the module out of a traceback: those that set it as ``__tracebackhide__``.
+
+    What a :class:`MeshError` says is enough; of any other exception every frame is shown.
+    """
+    return isinstance(excinfo.value, MeshError)

@@ -15,9 +15,11 @@ import pytest
 
 from pytest_mesh import documents, readiness
 from pytest_mesh.contracts import Implementation, Json
-from pytest_mesh.failures import Infrastructure, MeshFailure, NotConverged
+from pytest_mesh.failures import Infrastructure, MeshFailure, NotConverged, hidden
 from pytest_mesh.keys import NOT_APPLICABLE
 from pytest_mesh.kube import Kube, KubeError
+
+__tracebackhide__ = hidden
 
 T = TypeVar("T")
 

@@ -17,8 +17,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pytest_mesh.contracts import Json
-from pytest_mesh.failures import Infrastructure
+from pytest_mesh.failures import Infrastructure, hidden
 from pytest_mesh.workloads.http1 import Message, MessageReader
+
+__tracebackhide__ = hidden
 
 FIELD_MANAGER = "pytest-mesh"
 APPLY = "application/apply-patch+yaml"

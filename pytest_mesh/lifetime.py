@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from pytest_mesh.failures import Infrastructure
+from pytest_mesh.failures import Infrastructure, hidden
 from pytest_mesh.kube import Kube, KubeError
+
+__tracebackhide__ = hidden
 
 _log = logging.getLogger(__name__)
 

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from pytest_mesh import inspection, readiness, sources, stand_ins
 from pytest_mesh.contracts import CONTROL_PORT, Batch, Cluster, Implementation, Json
 from pytest_mesh.convergence import Convergence
-from pytest_mesh.failures import Infrastructure, MeshFailure, Refused
+from pytest_mesh.failures import Infrastructure, MeshFailure, Refused, hidden
 from pytest_mesh.kube import Execution, Kube, KubeError
 from pytest_mesh.record import Record
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic.client import Client
 from pytest_mesh.traffic.proxies import Proxy
+
+__tracebackhide__ = hidden
 
 T = TypeVar("T")
 

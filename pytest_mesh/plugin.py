@@ -104,6 +104,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    gathering.shorten(call)
     report: pytest.TestReport = yield
     if RECORDS in item.stash and _is_mesh_test(item):
         gathering.note(item, call, report, item.config.stash[RUN])

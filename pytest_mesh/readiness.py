@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_mesh.contracts import Json
-from pytest_mesh.failures import Infrastructure, WorkloadFailure
+from pytest_mesh.failures import Infrastructure, WorkloadFailure, hidden
 from pytest_mesh.kube import Kube, KubeError
+
+__tracebackhide__ = hidden
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CANNOT_START = _PULL | {"CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mesh.contracts import Evidence
-from pytest_mesh.failures import Infrastructure
+from pytest_mesh.failures import Infrastructure, MeshError
 from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, TestState, check_name, feature_of
+from pytest_mesh.kube import KubeError
 from pytest_mesh.report.verdict import exit_code, outcome_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ _log = logging.getLogger(__name__)
 _UNPROVEN = frozenset({"inconclusive", "infrastructure"})
 _MESSAGE_CHARACTERS = 2_000
 _LISTED_BUNDLES = 5
+
+
+def shorten(call: pytest.CallInfo[None]) -> None:
+    """Leave the API's own error out of the story of a ``MeshError``: its message stands in the error's."""
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, MeshError) and isinstance(error.__cause__, KubeError):
+        error.__cause__ = None
+        error.__suppress_context__ = True
 
 
 def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:

@@ -13,11 +13,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from pytest_mesh.contracts import Batch, Counts, Json, Observation, Request
-from pytest_mesh.failures import Inconclusive, SplitFailure
+from pytest_mesh.failures import Inconclusive, SplitFailure, hidden
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic.background import Background
 from pytest_mesh.traffic.responses import Handshake, Response, handshake_of, response_of
 from pytest_mesh.traffic.statistics import Judgement, Run, SplitClaim, judge, unit_violation
+
+__tracebackhide__ = hidden
 
 Send = Callable[[Batch], Json]
 """Carries a Batch to the workload and gives its answer."""

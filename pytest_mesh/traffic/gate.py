@@ -14,10 +14,12 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pytest_mesh.contracts import Batch, Observation, Request
-from pytest_mesh.failures import Infrastructure, NotConverged
+from pytest_mesh.failures import Infrastructure, NotConverged, hidden
 from pytest_mesh.traffic.client import Send
 from pytest_mesh.traffic.epoch import EPOCH_HEADER
 from pytest_mesh.traffic.proxies import Proxy, wait_settled
+
+__tracebackhide__ = hidden
 
 _POLL_SECONDS = 0.03
 

@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from pytest_mesh.contracts import Json
-from pytest_mesh.failures import Infrastructure, NotConverged
+from pytest_mesh.failures import Infrastructure, NotConverged, hidden
+
+__tracebackhide__ = hidden
 
 Fetch = Callable[[str], bytes]
 """GETs a path of the admin port; raises ``Infrastructure``."""

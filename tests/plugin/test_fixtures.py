@@ -118,6 +118,7 @@ def test_a_document_that_the_webhook_refuses_fails_with_its_message(project):
 
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*Refused: VirtualService bad (data) is refused:*spec.hosts: must not be empty"])
+    assert "/pytest_mesh/" not in result.stdout.str()
 
 
 def test_a_manifest_is_found_beside_the_test_and_a_missing_one_is_named(project):
