@@ -97,6 +97,18 @@ def test_a_node_selector_that_nothing_matches_leaves_the_pod_pending_with_the_re
     assert space.scene.get(path)["status"]["phase"] == "Pending"
 
 
+def test_a_cordoned_node_takes_no_pod_until_it_is_uncordoned(space):
+    node, merge = "/api/v1/nodes/mesh-node", "application/merge-patch+json"
+    space.scene.call("PATCH", node, {"spec": {"unschedulable": True}}, merge)
+    try:
+        path = space.pod("waits", shell(SLEEP))
+        assert "were unschedulable" in space.event("waits", "FailedScheduling")["message"]
+    finally:
+        space.scene.call("PATCH", node, {"spec": {"unschedulable": None}}, merge)
+
+    space.scene.until(path, is_ready)
+
+
 def test_a_misspelt_field_is_refused_by_the_api_when_asked_strictly(space):
     with pytest.raises(RefusedError) as refusal:
         space.scene.call(

@@ -23,7 +23,8 @@ class Kubelet:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._workers: dict[str, PodWorker] = {}  # by uid
-        self._labels = node_object.labels()
+        self._unbound: dict[str, Json] = {}  # by uid
+        self._place = scheduling.Place(labels=node_object.labels())
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -35,6 +36,7 @@ class Kubelet:
             self._group.create_task(self._watch_services(services_known))
             # A pod's environment names the Services, the API's own before all.
             await services_known.wait()
+            self._group.create_task(self._watch_node())
             self._group.create_task(self._watch_sources("configmaps"))
             self._group.create_task(self._watch_sources("secrets"))
             self._group.create_task(self._watch_pods())
@@ -53,10 +55,23 @@ class Kubelet:
             if event.type != "SYNCED":
                 self._handle_pod(event.type, event.object)
 
+    async def _watch_node(self) -> None:
+        """Follow the Node's labels and taints, and try the Pods again that wait for a place."""
+        async for event in self.parts.client.watch("/api/v1/nodes", fieldSelector=f"metadata.name={NODE_NAME}"):
+            if event.type in {"ADDED", "MODIFIED"} and (place := scheduling.Place.of(event.object)) != self._place:
+                self._place = place
+                for pod in self._unbound.values():
+                    self._schedule(pod)
+
+    def _schedule(self, pod: Json) -> None:
+        self._group.create_task(scheduling.schedule(pod, self._place, self.parts.client, self.parts.events))
+
     def _handle_pod(self, kind: str, pod: Json) -> None:
         uid = pod["metadata"]["uid"]
         worker = self._workers.get(uid)
         node = pod["spec"].get("nodeName")
+        if node or kind == "DELETED":
+            self._unbound.pop(uid, None)
         if kind == "DELETED":
             if worker is not None:
                 worker.removed()
@@ -64,7 +79,8 @@ class Kubelet:
             worker.update(pod)
         elif not node:
             if not pod["metadata"].get("deletionTimestamp"):
-                self._group.create_task(scheduling.schedule(pod, self._labels, self.parts.client, self.parts.events))
+                self._unbound[uid] = pod
+                self._schedule(pod)
         elif node == NODE_NAME:
             worker = PodWorker(pod, self.parts)
             self._workers[uid] = worker

@@ -7,13 +7,14 @@ more than it has, for tests ask for more than a laptop holds.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_mesh.clusters.local.apiclient import ApiError
 from pytest_mesh.clusters.local.node.parts import NODE_NAME, now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_mesh.clusters.local.apiclient import ApiClient
     from pytest_mesh.clusters.local.node.event_recorder import EventRecorder
@@ -22,12 +23,36 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def obstacle(pod: Json, labels: Mapping[str, str]) -> str:
-    """Give why the Pod cannot run on the node with these labels; empty when it can."""
-    spec = pod["spec"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What of the Node decides which Pods it takes."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    unschedulable: bool = False
+    taints: tuple[tuple[str, str, str], ...] = ()
+    """(key, value, effect)."""
+
+    @classmethod
+    def of(cls, node: Json) -> Place:
+        """Read a Node."""
+        spec = node.get("spec") or {}
+        taints = tuple((each["key"], each.get("value") or "", each["effect"]) for each in spec.get("taints") or ())
+        labels = node["metadata"].get("labels") or {}
+        return cls(labels=labels, unschedulable=bool(spec.get("unschedulable")), taints=taints)
+
+
+def obstacle(pod: Json, place: Place) -> str:
+    """Give why the Pod cannot run on the node; empty when it can."""
+    spec, labels = pod["spec"], place.labels
     scheduler = spec.get("schedulerName") or "default-scheduler"
     if scheduler != "default-scheduler":
         return f"there is no scheduler {scheduler!r} in the embedded cluster"
+    tolerations = spec.get("tolerations") or ()
+    if place.unschedulable and not _tolerated(("node.kubernetes.io/unschedulable", "", "NoSchedule"), tolerations):
+        return "0/1 nodes are available: 1 node(s) were unschedulable"
+    for taint in place.taints:
+        if taint[2] != "PreferNoSchedule" and not _tolerated(taint, tolerations):
+            return f"0/1 nodes are available: 1 node(s) had untolerated taint {{{taint[0]}: {taint[1]}}}"
     for key, value in (spec.get("nodeSelector") or {}).items():
         if labels.get(key) != value:
             return f"0/1 nodes are available: 1 node(s) didn't match Pod's node selector ({key}={value})"
@@ -41,6 +66,16 @@ def obstacle(pod: Json, labels: Mapping[str, str]) -> str:
         if not any(all(_matches(each, labels) for each in term.get("matchExpressions") or ()) for term in terms):
             return "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity"
     return ""
+
+
+def _tolerated(taint: tuple[str, str, str], tolerations: Sequence[Json]) -> bool:
+    key, value, effect = taint
+    return any(
+        each.get("key", key) == key
+        and each.get("effect", effect) == effect
+        and (each.get("operator") == "Exists" or (each.get("value") or "") == value)
+        for each in tolerations
+    )
 
 
 def _matches(expression: Json, labels: Mapping[str, str]) -> bool:
@@ -60,13 +95,13 @@ def _matches(expression: Json, labels: Mapping[str, str]) -> bool:
     }.get(operator, False)
 
 
-async def schedule(pod: Json, labels: Mapping[str, str], client: ApiClient, events: EventRecorder) -> None:
+async def schedule(pod: Json, place: Place, client: ApiClient, events: EventRecorder) -> None:
     """Bind the Pod to the node, or say loudly in its status and an event why not."""
     if pod["spec"].get("schedulingGates"):
         return  # its owner opens them with an update, which comes here again
     metadata = pod["metadata"]
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-    reason = obstacle(pod, labels)
+    reason = obstacle(pod, place)
     try:
         if not reason:
             binding = {
