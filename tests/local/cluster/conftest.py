@@ -27,6 +27,8 @@ def scene(tmp_path_factory):
         cluster.add_images(IMAGES)
         with contextlib.closing(Scene(cluster)) as scene:
             yield scene
+        for log in (cluster.directory / "logs").glob("*.log"):
+            assert "Traceback" not in log.read_text(), f"{log.name}:\n{log.read_text()}"
     finally:
         cluster.down()
 

@@ -1,5 +1,8 @@
 """Containers of a Pod: order, restarts, probes, users, files, ends."""
 
+import time
+from pathlib import Path
+
 import jwt_parts
 from cluster_scene import SLEEP, is_over, is_ready, python, shell, states
 
@@ -244,3 +247,28 @@ def test_deletion_kills_what_does_not_listen_when_the_grace_period_is_over(space
     space.scene.call("DELETE", path)
 
     space.scene.until_gone(path, seconds=4)
+
+
+def test_many_pods_come_and_go_at_once_and_leave_nothing_on_the_node(scene, space):
+    before = interfaces(scene)
+    paths = [space.pod(f"many-{number}", shell(SLEEP), shell("exit 1", name="fails")) for number in range(20)]
+    for path in paths[::2]:
+        space.scene.until(path, lambda pod: "running" in states(pod).get("app", {}).get("state", {}), seconds=20)
+
+    for path in paths:
+        space.scene.call("DELETE", path)
+    for path in paths:
+        space.scene.until_gone(path, seconds=20)
+
+    deadline = time.monotonic() + 5
+    while (left := interfaces(scene) - before) and time.monotonic() < deadline:
+        time.sleep(0.02)  # the kernel takes a namespace apart in its own time
+    assert left == set()
+
+
+def interfaces(scene):
+    """Name the pods' interfaces in the node's network namespace."""
+    holder = scene.cluster.handle()["pid"]
+    init = Path(f"/proc/{holder}/task/{holder}/children").read_text().split()[0]
+    lines = Path(f"/proc/{init}/net/dev").read_text().splitlines()
+    return {line.split(":")[0].strip() for line in lines if line.strip().startswith("pod")}
