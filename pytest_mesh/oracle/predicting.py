@@ -1,0 +1,268 @@
+"""The oracle itself: a world, a client and a request give every allowed outcome and the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from pytest_mesh.contracts import Request
+from pytest_mesh.oracle import headers, paths
+from pytest_mesh.oracle.binding import Owner, blocks_of, owner
+from pytest_mesh.oracle.errors import Unsupported
+from pytest_mesh.oracle.fields import Line
+from pytest_mesh.oracle.matching import block_miss, filtered
+from pytest_mesh.oracle.model import (
+    Block,
+    Branch,
+    Condition,
+    Destination,
+    HeaderChanges,
+    Headers,
+    Rule,
+    Service,
+    Source,
+    World,
+)
+from pytest_mesh.oracle.names import aliases
+from pytest_mesh.oracle.outcomes import Copy, Flag, Outcome, Prediction, Step, merged
+from pytest_mesh.oracle.requests import Seen, seen
+from pytest_mesh.oracle.targets import Target, target
+
+_MILLION = 1_000_000
+_STATUS, _DELAY = "x-mesh-status", "x-mesh-delay"
+"""Request headers that the echo workload obeys."""
+
+
+def predict(world: World, source: Source, request: Request) -> Prediction:
+    """Give what may come of a request that a pod of ``source`` sends through its proxy.
+
+    Raises ``Unsupported`` where the documents or the request hold what the oracle does not model.
+    """
+    return _Decision(world, source, seen(request)).predict()
+
+
+class _Decision:
+    """One request while it is decided."""
+
+    def __init__(self, world: World, source: Source, request: Seen) -> None:
+        self._world = world
+        self._source = source
+        self._request = request
+        self._steps: list[Step] = []
+        self._assumed: dict[str, None] = {}
+
+    def predict(self) -> Prediction:
+        if not any((port := one.port(self._request.port)) and port.http for one in self._world.services):
+            raise Unsupported(
+                f"port {self._request.port}: no Service declares it as HTTP, so no listener routes by host"
+            )
+        outcomes = merged(self._outcomes(owner(self._world, self._source, self._request, self._steps)))
+        return Prediction(outcomes=outcomes, steps=tuple(self._steps), assumptions=tuple(self._assumed))
+
+    def _outcomes(self, who: Owner) -> Iterator[Outcome]:
+        if who.virtual_service is None:
+            yield from self._default(who.service)
+            return
+        for rule in who.virtual_service.rules:
+            for block in blocks_of(rule):
+                reason = filtered(block, self._source, self._request.port)
+                if reason:
+                    self._say(f"is not there: {reason}", block.line)
+                    continue
+                reason = block_miss(block, self._request)
+                if not reason:
+                    self._say("matches", block.line)
+                    yield from self._act(rule, block)
+                    return
+                self._say(f"does not match: {reason}", None)
+        self._say("no route matches: 404 NR (F4)", who.virtual_service.line)
+        yield Outcome(by="proxy", status=404, flag="NR")
+
+    def _default(self, service: Service | None) -> Iterator[Outcome]:
+        if service is not None:
+            port = service.port(self._request.port)
+            if port is None or not port.http:
+                raise Unsupported(f"{service.line}: the oracle does not model ports whose protocol is detected")
+            destination = Destination(host=service.host, port=port.number, line=service.line)
+            yield from self._to(
+                Branch(destination=destination, line=service.line), Headers(), None, self._path(None, None)
+            )
+        elif self._world.registry_only:
+            self._say("REGISTRY_ONLY: 502 (F7)", None)
+            yield Outcome(by="proxy", status=502, flag="BH")
+        else:
+            self._say("ALLOW_ANY: on to where the client connects (F6)", None)
+            yield self._passed_through()
+
+    def _passed_through(self) -> Outcome:
+        for service in self._world.services:
+            names = aliases(service.name, service.namespace, self._source.namespace, self._world.domain)
+            workloads = self._world.behind(service, {})
+            if self._request.address in names and workloads:
+                return replace(
+                    self._from_workload(Headers(), None),
+                    host=service.host,
+                    port=self._request.port,
+                    workloads=workloads,
+                    path=self._path(None, None),
+                    authority=self._request.authority,
+                )
+        return Outcome(by="outside")
+
+    # ------------------------------------------------------------ actions
+
+    def _act(self, rule: Rule, block: Block) -> Iterator[Outcome]:
+        if rule.cors and self._request.header("origin") is not None:
+            raise Unsupported(f"{rule.line.field('corsPolicy')}: the oracle does not model CORS requests (R18)")
+        for fault_share, aborted, delay in self._faults(rule):
+            if aborted:
+                yield Outcome(probability=fault_share, by="proxy", status=aborted, flag="FI", delay=delay)
+                continue
+            for one in self._unfaulted(rule, block):
+                yield replace(one, probability=one.probability * fault_share, delay=max(delay, one.delay + delay))
+
+    def _faults(self, rule: Rule) -> Iterator[tuple[Fraction, int, float]]:
+        """Give probability, status of the abort (0 = none) and delay: each part falls by itself (R8, R9)."""
+        fault = rule.fault
+        if fault is None:
+            yield Fraction(1), 0, 0.0
+            return
+        delayed = Fraction(fault.delay_per_million if fault.delay else 0, _MILLION)
+        aborted = Fraction(fault.abort_per_million if fault.abort_status else 0, _MILLION)
+        self._say(
+            f"fault: {float(delayed * 100):g}% wait {fault.delay:g} s, {float(aborted * 100):g}% get {fault.abort_status}",
+            fault.line,
+        )
+        for wait_share, wait in ((delayed, fault.delay), (1 - delayed, 0.0)):
+            for abort_share, status in ((aborted, fault.abort_status), (1 - aborted, 0)):
+                if wait_share * abort_share:
+                    yield wait_share * abort_share, status, wait
+
+    def _unfaulted(self, rule: Rule, block: Block) -> Iterator[Outcome]:
+        uri = next((one for one in block.conditions if one.where == "uri"), None)
+        if rule.redirect is not None:
+            self._say("redirects", rule.redirect.line)
+            yield self._by_proxy(
+                rule.headers,
+                None,
+                status=rule.redirect.code or 301,
+                location=paths.location(rule.redirect, uri, self._request),
+            )
+        elif rule.direct_response is not None:
+            self._say("answers by itself", rule.direct_response.line)
+            direct = rule.direct_response
+            yield self._by_proxy(rule.headers, None, status=direct.status, body=direct.body)
+        else:
+            yield from self._forward(rule, uri)
+
+    def _forward(self, rule: Rule, uri: Condition | None) -> Iterator[Outcome]:
+        if rule.retries:
+            self._assumed[f"retries change no final answer ({rule.line.field('retries')})"] = None
+        copies = tuple(self._copies(rule))
+        path = self._path(rule, uri)
+        single = len(rule.branches) == 1
+        total = sum(one.weight for one in rule.branches)
+        for branch in rule.branches:
+            share = Fraction(1) if single else Fraction(branch.weight, total)
+            if not share:
+                self._say("weight 0 among several: gets nothing (W4)", branch.line)
+                continue
+            where = f"{branch.destination.host}{f' subset {branch.destination.subset}' if branch.destination.subset else ''}"
+            ignored = " (its weight does not count, W3)" if single and branch.weight not in {0, 100} else ""
+            self._say(f"{float(share * 100):g}% to {where}{ignored}", branch.line)
+            for one in self._to(branch, rule.headers, rule, path):
+                yield replace(one, probability=one.probability * share, mirrors=copies)
+
+    def _to(self, branch: Branch, route: Headers, rule: Rule | None, path: str) -> Iterator[Outcome]:
+        single = rule is None or len(rule.branches) == 1
+        found = target(self._world, self._source, branch.destination, self._request.port, self._steps)
+        self._assumed.update(dict.fromkeys(found.assumptions))
+        if found.flag:
+            body = "no healthy upstream" if found.flag == "UH" else ""
+            one = self._by_proxy(route, branch.headers, status=503, flag=found.flag, body=body, single=single)
+            yield replace(one, host=found.host, subset=found.subset, port=found.port)
+            return
+        yield self._answered(branch, route, rule, path, found, single=single)
+
+    def _answered(
+        self, branch: Branch, route: Headers, rule: Rule | None, path: str, found: Target, *, single: bool
+    ) -> Outcome:
+        rewrite = rule.rewrite.authority if rule and rule.rewrite else ""
+        authority = rewrite or headers.authority(route.request) or headers.authority(branch.headers.request)
+        one = self._from_workload(route, branch.headers, single=single)
+        if rule and rule.timeout and one.delay >= rule.timeout:
+            self._say(
+                f"the answer would take {one.delay:g} s, more than the timeout: 504 UT (R10)",
+                rule.line.field("timeout"),
+            )
+            return replace(
+                self._by_proxy(route, branch.headers, status=504, flag="UT", single=single),
+                host=found.host, subset=found.subset, port=found.port, delay=rule.timeout,
+            )  # fmt: skip
+        return replace(
+            one,
+            host=found.host,
+            subset=found.subset,
+            port=found.port,
+            workloads=found.workloads,
+            path=path,
+            authority=authority or self._request.authority,
+        )
+
+    # ------------------------------------------------------------ parts
+
+    def _from_workload(self, route: Headers, branch: Headers | None, *, single: bool = True) -> Outcome:
+        order = headers.stages(route.request, branch.request if branch else HeaderChanges(), single=single)
+        sent = dict(headers.changed(self._request.headers, order))
+        return Outcome(
+            status=int(sent.get(_STATUS) or 200),
+            delay=float(sent.get(_DELAY) or 0),
+            method=self._request.method,
+            request_headers=headers.expected(self._request.headers, order),
+            response_headers=_response_headers(route, branch, single=single),
+        )
+
+    def _by_proxy(
+        self,
+        route: Headers,
+        branch: Headers | None,
+        *,
+        status: int,
+        flag: Flag = "",
+        location: str | None = None,
+        body: str | None = None,
+        single: bool = True,
+    ) -> Outcome:
+        return Outcome(
+            by="proxy",
+            status=status,
+            flag=flag,
+            location=location,
+            body=body,
+            response_headers=_response_headers(route, branch, single=single),
+        )
+
+    def _path(self, rule: Rule | None, uri: Condition | None) -> str:
+        path = paths.rewritten(rule.rewrite if rule else None, uri, self._request)
+        if rule and rule.rewrite and path != self._request.path + self._request.query:
+            self._say(f"the path becomes {path}", rule.rewrite.line)
+        return path
+
+    def _copies(self, rule: Rule) -> Iterator[Copy]:
+        for mirror in rule.mirrors:
+            found = target(self._world, self._source, mirror.destination, self._request.port, [])
+            self._say(
+                f"{mirror.per_million / 10_000:g}% are copied to {found.host} {found.subset}".rstrip(), mirror.line
+            )
+            yield Copy(host=found.host, subset=found.subset, port=found.port, per_million=mirror.per_million)
+
+    def _say(self, words: str, line: Line | None) -> None:
+        step = Step(words=words, line=line)
+        if step not in self._steps:
+            self._steps.append(step)
+
+
+def _response_headers(route: Headers, branch: Headers | None, *, single: bool) -> dict[str, str | None]:
+    order = headers.stages(route.response, branch.response if branch else HeaderChanges(), single=single)
+    return headers.expected((), order)

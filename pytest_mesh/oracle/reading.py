@@ -1,0 +1,134 @@
+"""Kubernetes documents into a ``World``: which kinds count, which do not, and which the oracle refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from pytest_mesh.contracts import Json
+from pytest_mesh.oracle.errors import Unsupported
+from pytest_mesh.oracle.fields import Fields, Line
+from pytest_mesh.oracle.model import DestinationRule, Port, Service, Subset, VirtualService, Workload, World
+from pytest_mesh.oracle.names import resolve
+from pytest_mesh.oracle.reading_routes import read_virtual_service
+
+_WITHOUT_INFLUENCE = {"Namespace", "ServiceAccount", "ConfigMap", "Secret", "Gateway", "CustomResourceDefinition"}
+_WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}
+_HTTP = ("http", "http2", "grpc", "grpc-web")
+_ASSUMED = {
+    "connectionPool": "no connection pool overflows",
+    "outlierDetection": "no pod is ejected",
+    "loadBalancer": "every pod of a subset may answer",
+}
+
+
+def read_world(
+    found: Iterable[tuple[Json, str]],
+    *,
+    namespace: str = "default",
+    domain: str = "cluster.local",
+    root_namespace: str = "istio-system",
+    registry_only: bool = False,
+) -> World:
+    """Read documents, each with the name of its file (may be empty).
+
+    ``namespace`` is that of documents that name none. Raises ``Unsupported`` for a kind or a field that the oracle
+    does not model, ``Malformed`` for a document that a mesh refuses.
+    """
+    services: list[Service] = []
+    workloads: list[Workload] = []
+    routes: list[VirtualService] = []
+    rules: list[DestinationRule] = []
+    for document, file in found:
+        kind = str(document.get("kind", ""))
+        metadata = document.get("metadata") or {}
+        own = str(metadata.get("namespace") or namespace)
+        line = Line(file=file, object=f"{kind} {own}/{metadata.get('name', '')}")
+        match (kind, str(document.get("apiVersion", "")).partition("/")[0]):
+            case ("Service", "v1"):
+                services.append(_service(document, own, domain, line))
+            case ("Pod", "v1"):
+                workloads.append(_workload(metadata, metadata, own))
+            case (_, "apps") if kind in _WORKLOADS:
+                if document["spec"].get("replicas", 1):
+                    workloads.append(_workload(metadata, document["spec"]["template"]["metadata"], own))
+            case ("VirtualService", "networking.istio.io"):
+                routes.append(read_virtual_service(document, own, domain, line))
+            case ("DestinationRule", "networking.istio.io"):
+                rules.append(_destination_rule(document, own, domain, line))
+            case _ if kind in _WITHOUT_INFLUENCE:
+                continue
+            case _:
+                raise Unsupported(f"{line}: the oracle does not model this kind ({document.get('apiVersion')})")
+    by_age = partial(sorted, key=lambda one: (one.created, one.name, one.namespace))
+    return World(
+        services=tuple(services),
+        workloads=tuple(workloads),
+        virtual_services=tuple(by_age(routes)),
+        destination_rules=tuple(by_age(rules)),
+        domain=domain,
+        root_namespace=root_namespace,
+        registry_only=registry_only,
+    )
+
+
+def _service(document: Json, namespace: str, domain: str, line: Line) -> Service:
+    spec = document.get("spec") or {}
+    if spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None":
+        raise Unsupported(f"{line}: the oracle models neither headless nor ExternalName Services")
+    name = document["metadata"]["name"]
+    return Service(
+        name=name,
+        namespace=namespace,
+        host=f"{name}.{namespace}.svc.{domain}",
+        ports=tuple(map(_port, spec.get("ports") or ())),
+        selector=dict(spec.get("selector") or {}),
+        line=line,
+    )
+
+
+def _port(port: Json) -> Port:
+    named = str(port.get("appProtocol") or port.get("name") or "").lower()
+    protocol = next((one for one in _HTTP if named == one or named.startswith(f"{one}-")), "")
+    return Port(number=int(port["port"]), http=bool(protocol), declared=bool(named))
+
+
+def _workload(metadata: Json, template: Json, namespace: str) -> Workload:
+    return Workload(name=metadata["name"], namespace=namespace, labels=dict(template.get("labels") or {}))
+
+
+def _destination_rule(document: Json, namespace: str, domain: str, line: Line) -> DestinationRule:
+    spec = Fields(document.get("spec") or {}, line.field("spec"))
+    spec.knows({"host", "subsets", "trafficPolicy", "exportTo"}, refused={"workloadSelector"})
+    subsets, assumed = [], list(_policy(spec))
+    for fields in spec.each("subsets"):
+        fields.knows({"name", "labels", "trafficPolicy"})
+        subsets.append(Subset(name=fields.text("name"), labels=fields.pairs("labels"), line=fields.line))
+        assumed += _policy(fields)
+    return DestinationRule(
+        name=document["metadata"]["name"],
+        namespace=namespace,
+        host=resolve(spec.text("host"), namespace, domain),
+        subsets=tuple(subsets),
+        export_to=frozenset(spec.texts("exportTo")),
+        created=str(document["metadata"].get("creationTimestamp") or ""),
+        assumptions=tuple(dict.fromkeys(assumed)),
+    )
+
+
+def _policy(fields: Fields) -> Iterable[str]:
+    """Give what must be assumed under a traffic policy; refuses one that changes where a request goes, or how."""
+    policy = fields.below("trafficPolicy")
+    if policy is None:
+        return []
+    policy.knows({*_ASSUMED, "portLevelSettings"}, refused={"tls", "tunnel", "proxyProtocol", "retryBudget"})
+    balancing = policy.below("loadBalancer")
+    if balancing is not None:
+        balancing.knows(
+            {"simple", "consistentHash", "warmup"}, refused={"localityLbSetting", "warmupDurationSecs", "zoneAware"}
+        )
+        if balancing.text("simple") == "PASSTHROUGH":
+            raise Unsupported(f"{balancing.at('simple')}: the oracle does not model PASSTHROUGH")
+    for port in policy.each("portLevelSettings"):
+        port.knows({*_ASSUMED, "port"}, refused={"tls", "tunnel"})
+    return [f"{_ASSUMED[name]} ({policy.at(name)})" for name in _ASSUMED if name in policy]
