@@ -184,12 +184,15 @@ class Kube:
             raise KubeError(404, "NotFound", f"the API server does not serve {kind} of {api_version}", "discovery")
         return found
 
-    def apply(self, document: Json, *, namespace: str = "", dry_run: bool = False) -> Json:
-        """Server-side apply a document, into ``namespace`` where it names none."""
+    def apply(self, document: Json, *, namespace: str = "", dry_run: bool = False, strict: bool = True) -> Json:
+        """Server-side apply a document, into ``namespace`` where it names none.
+
+        ``strict`` has the server refuse fields that the kind does not know (as ``kubectl apply``), not drop them.
+        """
         resource = self.resource(document["apiVersion"], document["kind"])
         metadata = document["metadata"]
         path = resource.path(metadata.get("namespace") or namespace or "default", metadata["name"])
-        params = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        params = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict" if strict else "Warn"}
         if dry_run:
             params["dryRun"] = "All"
         return self.json("PATCH", path, body=document, params=params, content_type=APPLY)

@@ -130,7 +130,7 @@ def _apply(kube: Kube, document: Json) -> None:
     deadline = time.monotonic() + _KIND_SECONDS
     while True:
         try:
-            kube.apply(document)
+            kube.apply(document, strict=False)
         except KubeError as error:
             transient = error.status == 404 or "failed calling webhook" in error.message
             if not transient or time.monotonic() > deadline:

@@ -65,6 +65,7 @@ class _Reader:
         self._path = path
         self._words = {
             "{python}": sys.executable,
+            "{bin}": str(Path(sys.executable).parent),
             "{dir}": str(path.resolve().parent),
             "{version}": pytest_mesh.__version__,
         }

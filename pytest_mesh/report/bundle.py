@@ -35,20 +35,19 @@ def save(root: Path, check: str, failure: str, namespaces: list[MeshNamespace]) 
         below = directory / namespace.name
         below.mkdir(exist_ok=True, mode=0o700)
         _save_namespace(_Writer(below, hidden), namespace)
-    if namespaces:
-        _save_backend(directory / "cluster", namespaces[0].cluster, hidden)
     return directory
 
 
-def _save_backend(below: Path, cluster: Cluster, hidden: frozenset[str]) -> None:
-    """Have the backend write its own logs, and take secrets out of them."""
-    below.mkdir(exist_ok=True, mode=0o700)
+def save_backend(below: Path, cluster: Cluster) -> Path:
+    """Have the backend write its own logs, and take secrets out of them; once for a run, for they are large."""
+    below.mkdir(exist_ok=True, parents=True, mode=0o700)
     cluster.collect(below)
     for path in sorted(below.rglob("*")):
         if path.is_file():
             text = redact_text(path.read_text(errors="replace"))
-            _Writer(path.parent, hidden).write(path.name, text)
+            _Writer(path.parent, frozenset()).write(path.name, text)
             path.chmod(0o600)
+    return below
 
 
 def _save_namespace(below: _Writer, namespace: MeshNamespace) -> None:
