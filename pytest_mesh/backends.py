@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -18,8 +20,7 @@ class LocalBackend:
     """The embedded cluster."""
 
     def find(self, request: ClusterRequest) -> Cluster | None:
-        del request
-        found: Cluster | None = _local()[0].LocalCluster.find(SHARED_NAME)
+        found: Cluster | None = _local()[0].LocalCluster.find(request.cluster_name or SHARED_NAME)
         return found
 
     def start(self, request: ClusterRequest) -> Cluster:
@@ -56,6 +57,53 @@ def _local() -> tuple[ModuleType, ModuleType]:
     return cluster, doctor
 
 
+class KindBackend:
+    """A cluster in Docker, made by ``kind``."""
+
+    def find(self, request: ClusterRequest) -> Cluster | None:
+        from pytest_mesh.clusters.kind import cluster, requirements
+
+        with _as_infrastructure("kind"):
+            requirements.require(request.kind_image)
+            name = request.cluster_name or _kind_name(SHARED_NAME)
+            found: Cluster | None = cluster.KindCluster.find(name, adopt=bool(request.cluster_name))
+        return found
+
+    def start(self, request: ClusterRequest) -> Cluster:
+        from pytest_mesh.clusters.kind import cluster, requirements
+
+        with _as_infrastructure("kind"):
+            requirements.require(request.kind_image)
+            return cluster.KindCluster.start(
+                request.cluster_name or _kind_name(request.name),
+                image=request.kind_image,
+                config=request.kind_config,
+                lifeline=request.lifeline_pid,
+                progress=request.progress,
+            )
+
+    def attach(self, handle: Json) -> Cluster:
+        from pytest_mesh.clusters.kind import cluster
+
+        with _as_infrastructure("kind"):
+            return cluster.KindCluster.attach(handle)
+
+
+def _kind_name(name: str) -> str:
+    """Give a name that is not in other people's way: all kind clusters of a machine share one list."""
+    return f"pytest-mesh-{name.removeprefix('pytest-').removeprefix(SHARED_NAME)}".rstrip("-")
+
+
+@contextmanager
+def _as_infrastructure(backend: str) -> Iterator[None]:
+    from pytest_mesh.clusters.kind.programs import KindError
+
+    try:
+        yield
+    except (OSError, KindError) as error:
+        raise Infrastructure(f"--mesh-cluster={backend}: {error}") from error
+
+
 class ExistingBackend:
     """A cluster that a kubeconfig names."""
 
@@ -79,4 +127,4 @@ class ExistingBackend:
 
 def shipped() -> dict[str, Backend]:
     """Give the backends of the plugin itself."""
-    return {"local": LocalBackend(), "existing": ExistingBackend()}
+    return {"local": LocalBackend(), "kind": KindBackend(), "existing": ExistingBackend()}

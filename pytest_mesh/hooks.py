@@ -22,6 +22,10 @@ class ClusterRequest:
     progress: Progress
     kubeconfig: Path | None = None
     context: str | None = None
+    cluster_name: str = ""
+    """Name that was asked for; empty = the backend's own choice, for which ``name`` is there."""
+    kind_config: Path | None = None
+    kind_image: str = ""
 
 
 class Backend(Protocol):

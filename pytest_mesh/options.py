@@ -7,6 +7,7 @@ the default. Nothing here starts or imports a cluster.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -27,6 +28,8 @@ class Row:
     metavar: str = ""
     choices: tuple[str, ...] = ()
     switch: bool = False
+    also: str = ""
+    """Another environment variable that is read where ``env`` is not set."""
 
     @property
     def flag(self) -> str:
@@ -42,7 +45,7 @@ class Row:
 
 
 ROWS = (
-    Row(name="cluster", default="local", metavar="BACKEND", help="where the mesh runs: local, existing"),
+    Row(name="cluster", default="local", metavar="BACKEND", help="where the mesh runs: local, kind, existing"),
     Row(
         name="implementation",
         default="reference",
@@ -57,6 +60,9 @@ ROWS = (
         help="whether cluster and namespaces outlive the run",
     ),
     Row(name="fresh", default="false", switch=True, help="start a new cluster even where one is up"),
+    Row(name="cluster-name", default="", metavar="NAME", help="name of the cluster: used when it is up, else made"),
+    Row(name="kind-config", default="", metavar="FILE", help="kind: configuration of the cluster (nodes, mounts)"),
+    Row(name="kind-image", default="", metavar="IMAGE", help="kind: node image", also="MESH_KIND_IMAGE"),
     Row(name="artifacts", default=".mesh/artifacts", metavar="DIR", help="where a failure's evidence is saved"),
     Row(name="kubeconfig", default="", metavar="FILE", help="existing: the kubeconfig (default: kubectl's own)"),
     Row(name="context", default="", metavar="NAME", help="existing: the kubeconfig's context"),
@@ -70,7 +76,7 @@ ROWS = (
     Row(name="seed", default="0", metavar="N", help="seed of whatever the run generates"),
 )
 
-KIND_LINE = "--mesh-cluster=kind: not available yet, it has its own issue; choose from: {names}"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,9 @@ class Options:
     report: str
     keep: Keep
     fresh: bool
+    cluster_name: str
+    kind_config: str
+    kind_image: str
     artifacts: str
     kubeconfig: str
     context: str
@@ -95,7 +104,7 @@ def add_options(parser: pytest.Parser) -> None:
     """Register every flag and every ini value."""
     group = parser.getgroup("mesh", "service mesh")
     for row in ROWS:
-        text = f"{row.help} (default: {row.default or 'none'}; env {row.env}; ini {row.dest})"
+        text = f"{row.help} (default: {row.default or 'none'}; env {row.env}{f' or {row.also}' if row.also else ''}; ini {row.dest})"
         if row.switch:
             group.addoption(row.flag, dest=row.dest, action="store_const", const="true", default=None, help=text)
         else:
@@ -118,6 +127,9 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
         report=values["report"],
         keep=cast(Keep, values["keep"]),
         fresh=_switch("fresh", values),
+        cluster_name=_cluster_name(values["cluster-name"]),
+        kind_config=_file(config, "kind-config", values),
+        kind_image=values["kind-image"],
         artifacts=values["artifacts"],
         kubeconfig=values["kubeconfig"],
         context=values["context"],
@@ -152,8 +164,9 @@ def _lookup(row: Row, config: pytest.Config, environ: Mapping[str, str]) -> tupl
     given = config.getoption(row.dest, default=None)
     if given is not None:
         return str(given), "flag"
-    if row.env in environ:
-        return environ[row.env], "env"
+    for name in filter(None, (row.env, row.also)):
+        if name in environ:
+            return environ[name], "env"
     ini = config.getini(row.dest)
     if ini not in {None, ""}:
         return str(ini), "ini"
@@ -171,6 +184,22 @@ def _switch(name: str, values: Mapping[str, str]) -> bool:
     if text in {"false", "0", "no", "off", ""}:
         return False
     raise pytest.UsageError(f"--mesh-{name}: {values[name]!r} is neither true nor false")
+
+
+def _cluster_name(text: str) -> str:
+    if text and not _NAME.fullmatch(text):
+        raise pytest.UsageError(f"--mesh-cluster-name: {text!r}: want a-z, 0-9 and - (not at the ends), at most 40")
+    return text
+
+
+def _file(config: pytest.Config, name: str, values: Mapping[str, str]) -> str:
+    """Give the path of a file from where pytest was called; it must be there."""
+    if not values[name]:
+        return ""
+    path = config.invocation_params.dir / values[name]
+    if not path.is_file():
+        raise pytest.UsageError(f"--mesh-{name}: no file {values[name]}")
+    return str(path)
 
 
 def _points(text: str) -> float:

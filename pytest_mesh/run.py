@@ -20,7 +20,7 @@ import pytest
 
 from pytest_mesh.contracts import Evidence, Implementation
 from pytest_mesh.hooks import Backend, FeatureData
-from pytest_mesh.options import KIND_LINE, Options, resolve, unknown
+from pytest_mesh.options import Options, resolve, unknown
 
 if TYPE_CHECKING:
     from pytest_mesh.namespace import MeshNamespace
@@ -200,8 +200,6 @@ class Run:
         name = self.options.cluster
         if name in self.backends:
             return
-        if name == "kind":
-            raise pytest.UsageError(KIND_LINE.format(names=", ".join(sorted(self.backends))))
         raise pytest.UsageError(unknown("--mesh-cluster", name, self.backends))
 
     def _find_implementation(self) -> Path:

@@ -91,10 +91,9 @@ class MeshSession:
         if data["found"] or cluster.backend == "existing":
             return ""
         if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
-            return (
-                f"cluster: {cluster.name!r} is kept: export KUBECONFIG={cluster.kubeconfig}; "
-                f"remove it with: pytest-mesh cluster down --name {cluster.name}"
-            )
+            kind = cluster.backend == "kind"
+            removal = f"{'kind delete cluster' if kind else 'pytest-mesh cluster down'} --name {cluster.name}"
+            return f"cluster: {cluster.name!r} is kept: export KUBECONFIG={cluster.kubeconfig}; remove it with: {removal}"
         cluster.down()
         return ""
 
@@ -128,12 +127,17 @@ class MeshSession:
 
     def _request(self) -> ClusterRequest:
         keep = self.options.keep != "never"
+        given = self.options.cluster_name
+        shared = SHARED_NAME if keep and not self.options.fresh else f"pytest-{self._controller_pid}"
         return ClusterRequest(
-            name=SHARED_NAME if keep and not self.options.fresh else f"pytest-{self._controller_pid}",
+            name=given or shared,
             lifeline_pid=None if keep else self._controller_pid,
             progress=self._progress,
             kubeconfig=Path(self.options.kubeconfig) if self.options.kubeconfig else None,
             context=self.options.context or None,
+            cluster_name=given,
+            kind_config=Path(self.options.kind_config) if self.options.kind_config else None,
+            kind_image=self.options.kind_image,
         )
 
     def _remembered(self, what: str, make: Callable[[], T]) -> T:

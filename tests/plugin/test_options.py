@@ -26,13 +26,11 @@ def test_a_flag_wins_over_the_environment_and_that_over_ini(project, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (
-            ["--mesh-cluster=kind"],
-            "*--mesh-cluster=kind: not available yet, it has its own issue; choose from: existing, fake, local",
-        ),
+        (["--mesh-cluster-name=No_"], "*--mesh-cluster-name: 'No_': want a-z, 0-9 and - (not at the ends), at most 40"),
+        (["--mesh-kind-config=kind.yaml"], "*--mesh-kind-config: no file kind.yaml"),
         (
             ["--mesh-cluster=locl"],
-            "*--mesh-cluster: unknown 'locl'; choose from: existing, fake, local; did you mean 'local'?",
+            "*--mesh-cluster: unknown 'locl'; choose from: existing, fake, kind, local; did you mean 'local'?",
         ),
         (
             ["--mesh-implementation=referense"],
