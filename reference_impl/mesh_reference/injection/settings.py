@@ -19,7 +19,8 @@ class InjectionSettings:
     """Settings of the injector. Defaults are those of Istio's default profile (row §2.2)."""
 
     proxy_image: str = PROXY_IMAGE
-    image_pull_policy: str = ""
+    image_pull_policy: str = "IfNotPresent"
+    """Of the containers that are added. The image has no tag of its own, so the cluster would ask a registry each time."""
     image_pull_secrets: tuple[str, ...] = ()
     native_sidecar: bool = True
     """Whether the proxy is an init container that keeps running; annotation sidecar.istio.io/nativeSidecar overrides."""
