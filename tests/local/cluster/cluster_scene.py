@@ -78,7 +78,7 @@ class Scene:
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    def until(self, path, condition, seconds=10.0, what="the condition"):
+    def until(self, path, condition, seconds=60.0, what="the condition"):
         """Watch one object until ``condition(object)``; give it. ``None`` stands for a deleted one."""
         collection, _, name = path.rpartition("/")
         deadline = time.monotonic() + seconds
@@ -138,7 +138,7 @@ class Scene:
             connection.run_forever(timeout=10)
             return connection.read_stdout(timeout=0), connection.read_stderr(timeout=0), connection.returncode
 
-    def until_gone(self, path, seconds=10.0):
+    def until_gone(self, path, seconds=60.0):
         try:
             version = self.get(path)["metadata"]["resourceVersion"]
         except RefusedError as error:
@@ -179,11 +179,11 @@ class Space:
         self.create("pods", {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
         return self.path("pods", name)
 
-    def running(self, name, *containers, seconds=10.0, **spec):
+    def running(self, name, *containers, seconds=60.0, **spec):
         """Create a Pod; give it once it is Ready."""
         return self.scene.until(self.pod(name, *containers, **spec), is_ready, seconds, "readiness")
 
-    def finished(self, name, *containers, seconds=10.0, **spec):
+    def finished(self, name, *containers, seconds=60.0, **spec):
         """Create a Pod that ends; give it then."""
         path = self.pod(name, *containers, **{"restartPolicy": "Never", **spec})
         return self.scene.until(path, is_over, seconds, "the end")
@@ -191,7 +191,7 @@ class Space:
     def log(self, pod, **params):
         return self.scene.text(self.path("pods", pod) + "/log", **params)
 
-    def event(self, pod, reason, seconds=5.0):
+    def event(self, pod, reason, seconds=60.0):
         """Give the Pod's first event with that reason, once there is one."""
         deadline = time.monotonic() + seconds
         params = {"watch": "true", "timeoutSeconds": int(seconds) + 1, "fieldSelector": f"involvedObject.name={pod}"}

@@ -15,7 +15,7 @@ def waiting(pod, reason):
 def test_an_unknown_image_is_said_at_once_with_its_name_and_the_row_to_add(space):
     path = space.pod("unknown", {"name": "app", "image": "ghcr.example/none/such:1.2"})
 
-    pod = space.scene.until(path, lambda pod: waiting(pod, "ErrImagePull"), seconds=2)
+    pod = space.scene.until(path, lambda pod: waiting(pod, "ErrImagePull"))
 
     for text in (states(pod)["app"]["state"]["waiting"]["message"], space.event("unknown", "Failed")["message"]):
         assert 'image "ghcr.example/none/such:1.2" is not in this cluster\'s image table' in text
@@ -44,7 +44,7 @@ def test_an_image_that_is_added_later_lets_the_pod_start(space):
 def test_an_unsupported_field_fails_the_pod_and_is_named(space, fields, named):
     path = space.pod("refused", shell(SLEEP), **fields)
 
-    pod = space.scene.until(path, is_over, seconds=3)
+    pod = space.scene.until(path, is_over)
 
     assert pod["status"]["phase"] == "Failed"
     assert pod["status"]["reason"] == "Unsupported"
@@ -55,7 +55,7 @@ def test_an_unsupported_field_fails_the_pod_and_is_named(space, fields, named):
 def test_an_unsupported_probe_is_named_with_its_container(space):
     path = space.pod("refused", shell(SLEEP, readinessProbe={"grpc": {"port": 1}}))
 
-    pod = space.scene.until(path, is_over, seconds=3)
+    pod = space.scene.until(path, is_over)
 
     assert "container app: readinessProbe with grpc" in pod["status"]["message"]
 
@@ -64,7 +64,7 @@ def test_a_missing_config_map_key_is_named(space):
     env = [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "k"}}}]
     path = space.pod("waits", shell("echo $X; " + SLEEP, env=env))
 
-    pod = space.scene.until(path, lambda pod: waiting(pod, "CreateContainerConfigError"), seconds=3)
+    pod = space.scene.until(path, lambda pod: waiting(pod, "CreateContainerConfigError"))
     assert '"absent"' in states(pod)["app"]["state"]["waiting"]["message"]
 
     space.create("configmaps", {"metadata": {"name": "absent"}, "data": {"k": "there"}})
@@ -83,7 +83,7 @@ def test_a_program_that_does_not_exist_is_named(space):
 def test_a_container_that_must_not_be_root_does_not_start_as_root(space):
     path = space.pod("rootless", shell(SLEEP, securityContext={"runAsNonRoot": True}))
 
-    pod = space.scene.until(path, lambda pod: waiting(pod, "CreateContainerConfigError"), seconds=3)
+    pod = space.scene.until(path, lambda pod: waiting(pod, "CreateContainerConfigError"))
 
     assert "runAsNonRoot" in states(pod)["app"]["state"]["waiting"]["message"]
 
