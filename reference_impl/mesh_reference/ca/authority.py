@@ -15,28 +15,21 @@ from typing import TYPE_CHECKING, Literal
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from mesh_reference.ca.csr import CsrError, LeafKey, load_csr, strong_key
 from mesh_reference.errors import MeshError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-LeafKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
-KeyAlgorithm = Literal["ECDSA-P256", "RSA-2048", "RSA-4096"]
+KeyAlgorithm = Literal["ECDSA-P256", "ECDSA-P384", "RSA-2048", "RSA-4096"]
 
-MAX_CSR_BYTES = 64 * 1024
-MIN_RSA_BITS = 2048
-CURVES = ("secp256r1", "secp384r1", "secp521r1")
 ROOT_LIFETIME = timedelta(days=3650)
 COMMON_NAME_BYTES = 64
 """ub-common-name of RFC 5280, appendix A."""
-
-
-class CsrError(MeshError):
-    """The request is at fault: not a CSR, forged, a weak key, or too long a life (InvalidArgument)."""
 
 
 class SignerError(MeshError):
@@ -45,7 +38,7 @@ class SignerError(MeshError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How long certificates live."""
+    """How long certificates live, and which keys they are given to."""
 
     default_ttl: timedelta = timedelta(hours=24)
     """For requests that name no lifetime (IST-TTL)."""
@@ -53,6 +46,8 @@ class Policy:
     """A longer wish is an error, never a silent cap (IST-TTL)."""
     skew: timedelta = timedelta(minutes=2)
     """How far NotBefore lies in the past; the lifetime counts from the present (IST-SKEW)."""
+    ed25519: bool = False
+    """Whether a workload's key may be Ed25519."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +68,7 @@ def _wall_clock() -> datetime:
 
 
 class Authority:
-    """A root, its key, and the policy by which it signs."""
+    """A signing certificate, its key, the way up to the roots, and the policy by which it signs. Never changes."""
 
     def __init__(
         self,
@@ -81,13 +76,18 @@ class Authority:
         certificate: x509.Certificate,
         key: SigningKey,
         trust_domain: str,
+        intermediates: Sequence[x509.Certificate] = (),
+        roots: Sequence[x509.Certificate] = (),
         policy: Policy | None = None,
         clock: Callable[[], datetime] = _wall_clock,
     ) -> None:
         """Join a CA certificate and its key.
 
-        ``clock`` is read only by calls that name no ``now``. Raises SignerError
-        when the two do not belong together or the certificate may not sign.
+        ``intermediates`` are what lies on the way up, the signing certificate
+        first when it is no root itself; ``roots`` are the trust bundle, by
+        default the signing certificate. ``clock`` is read only by calls that
+        name no ``now``. Raises SignerError when certificate and key do not
+        belong together or the certificate may not sign.
         """
         if certificate.public_key() != key.public_key():
             raise SignerError("the CA certificate's public key is not that of the CA key: both must come from one root")
@@ -100,13 +100,25 @@ class Authority:
                 "the CA certificate has no basicConstraints CA:TRUE, so nobody would accept what it signs"
             )
         self.certificate = certificate
-        self.root_pem = _pem(certificate)
+        self.intermediates = tuple(intermediates)
+        self.roots = tuple(roots) or (certificate,)
+        self.root_pem = "".join(map(_pem, self.roots))
         """The trust bundle."""
         self.trust_domain = trust_domain
         self.policy = policy or Policy()
         self._key = key
+        top = self.intermediates[-1] if self.intermediates else certificate
+        self.anchor = next((root for root in self.roots if root == top or issued(top, root)), top)
+        """The root that this authority's chain leads to."""
         self._clock = clock
+        self._elements = [*map(_pem, self.intermediates), self.root_pem]
+        self._hash = _signature_hash(key)
         self._key_id = _authority_key_identifier(certificate)
+
+    @property
+    def current(self) -> Authority:
+        """Give the authority in force: this one. The seam behind which a successor may stand."""
+        return self
 
     # ------------------------------------------------------------ making and loading
 
@@ -128,27 +140,11 @@ class Authority:
         """
         policy = policy or Policy()
         key: SigningKey
-        if algorithm == "ECDSA-P256":
-            key = ec.generate_private_key(ec.SECP256R1())
+        if algorithm.startswith("ECDSA-"):
+            key = ec.generate_private_key(ec.SECP256R1() if algorithm == "ECDSA-P256" else ec.SECP384R1())
         else:
             key = rsa.generate_private_key(public_exponent=65537, key_size=int(algorithm.removeprefix("RSA-")))
-        name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, trust_domain[:COMMON_NAME_BYTES])])
-        uri = x509.UniformResourceIdentifier(f"spiffe://{trust_domain.replace('@', '.')}")
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(_serial())
-            # As far back as a leaf's: a leaf of the first second must not be older than its root.
-            .not_valid_before(now - policy.skew)
-            .not_valid_after(now + lifetime)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_key_usage(key_cert_sign=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
-            .sign(key, hashes.SHA256())
-        )
+        certificate = _self_signed(key, trust_domain, now=now, lifetime=lifetime, skew=policy.skew)
         return cls(certificate=certificate, key=key, trust_domain=trust_domain, policy=policy, clock=clock)
 
     @classmethod
@@ -166,13 +162,19 @@ class Authority:
             certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
         except ValueError as error:
             raise SignerError("ca-cert.pem is not a PEM certificate") from error
-        try:
-            key = serialization.load_pem_private_key(key_pem.encode(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise SignerError("ca-key.pem is not an unencrypted PEM private key") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            raise SignerError(f"ca-key.pem holds a {type(key).__name__}; an ECDSA or RSA key is needed")
+        key = read_key(key_pem.encode(), "ca-key.pem")
         return cls(certificate=certificate, key=key, trust_domain=trust_domain, policy=policy, clock=clock)
+
+    def renewed(self, now: datetime, lifetime: timedelta = ROOT_LIFETIME) -> Authority:
+        """Give this self-signed root with a new life and the same key: what it signed stays valid (IST-ROOT-ROT)."""
+        certificate = _self_signed(self._key, self.trust_domain, now=now, lifetime=lifetime, skew=self.policy.skew)
+        return Authority(
+            certificate=certificate,
+            key=self._key,
+            trust_domain=self.trust_domain,
+            policy=self.policy,
+            clock=self._clock,
+        )
 
     def key_pem(self) -> str:
         """The root's private key, PKCS#8 PEM: for the root's own Secret and nothing else."""
@@ -185,8 +187,8 @@ class Authority:
         return self.chain(self.issue(csr_pem, identity, ttl=ttl, now=now))
 
     def chain(self, leaf: x509.Certificate) -> list[str]:
-        """Give the elements of an answer: leaf, then all roots (IST-CHAIN). PEM each."""
-        return [_pem(leaf), self.root_pem]
+        """Give the elements of an answer: leaf, the way up one by one, then all roots in one (IST-CHAIN). PEM each."""
+        return [_pem(leaf), *self._elements]
 
     def issue(self, csr_pem: str, identity: Identity, *, ttl: timedelta, now: datetime) -> x509.Certificate:
         """Give the leaf for a CSR whose sender is known to be ``identity``.
@@ -201,7 +203,7 @@ class Authority:
         asked_for_name = bool(csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
         name = identity.uri if asked_for_name and len(identity.uri) <= COMMON_NAME_BYTES else ""
         return self._leaf(
-            public_key=_strong_key(csr),
+            public_key=strong_key(csr, ed25519_allowed=self.policy.ed25519),
             subject=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else []),
             names=[x509.UniformResourceIdentifier(identity.uri)],
             ttl=ttl,
@@ -213,7 +215,7 @@ class Authority:
     ) -> tuple[str, str]:
         """Make a key and a certificate for istiod's own ports: ``(chain PEM, key PEM)``.
 
-        ``dns_names`` become the SANs; the chain is leaf then root. ``now`` is the
+        ``dns_names`` become the SANs; the chain is leaf, the way up, roots. ``now`` is the
         authority's clock by default. Raises SignerError.
         """
         if not dns_names:
@@ -226,7 +228,7 @@ class Authority:
             ttl=ttl,
             now=now or self._clock(),
         )
-        return _pem(leaf) + self.root_pem, _private_pem(key)
+        return "".join(self.chain(leaf)), _private_pem(key)
 
     def _leaf(
         self, *, public_key: LeafKey, subject: x509.Name, names: list[x509.GeneralName], ttl: timedelta, now: datetime
@@ -247,45 +249,55 @@ class Authority:
             .add_extension(_NO_CA, critical=True)
             .add_extension(self._key_id, critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
-            .sign(self._key, hashes.SHA256())
+            .sign(self._key, self._hash)
         )
 
 
-def load_csr(csr_pem: str) -> x509.CertificateSigningRequest:
-    """Parse one PEM CSR and check its own signature (IST-CSR-CHECKS). Raises CsrError."""
-    data = csr_pem.encode()
-    if len(data) > MAX_CSR_BYTES:
-        raise CsrError(f"the CSR has {len(data)} bytes; at most {MAX_CSR_BYTES} are read")
-    try:
-        csr = x509.load_pem_x509_csr(data)
-        valid = csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
-        raise CsrError("the CSR is not a readable PEM PKCS#10 request") from error
-    if not valid:
-        raise CsrError("the CSR's signature does not fit its public key: sign it with the matching private key")
-    return csr
+def _self_signed(
+    key: SigningKey, trust_domain: str, *, now: datetime, lifetime: timedelta, skew: timedelta
+) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, trust_domain[:COMMON_NAME_BYTES])])
+    uri = x509.UniformResourceIdentifier(f"spiffe://{trust_domain.replace('@', '.')}")
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(_serial())
+        # As far back as a leaf's: a leaf of the first second must not be older than its root.
+        .not_valid_before(now - skew)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_key_usage(key_cert_sign=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+        .sign(key, _signature_hash(key))
+    )
 
 
-def _strong_key(csr: x509.CertificateSigningRequest) -> LeafKey:
-    """Give the CSR's key; weaker than 112 bits of security is refused, which Istio leaves to its clients (M35)."""
+def read_key(pem: bytes, where: str) -> SigningKey:
+    """Read an unencrypted ECDSA or RSA private key. Raises SignerError that names ``where``."""
     try:
-        key = csr.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise CsrError("the CSR's public key is of no known kind") from error
-    if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < MIN_RSA_BITS or key.public_numbers().e < 65537:
-            raise CsrError(
-                f"RSA key of {key.key_size} bits, exponent {key.public_numbers().e}: "
-                f"at least {MIN_RSA_BITS} bits and 65537 are needed"
-            )
-        return key
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.name not in CURVES:
-            raise CsrError(f"EC key on {key.curve.name}: use one of {', '.join(CURVES)}")
-        return key
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return key
-    raise CsrError(f"{type(key).__name__} is not supported: use ECDSA, RSA or Ed25519")
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SignerError(f"{where} is not an unencrypted PEM private key") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise SignerError(f"{where} holds a {type(key).__name__}; an ECDSA or RSA key is needed")
+    return key
+
+
+def issued(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether ``issuer`` signed ``child``: names and signature."""
+    try:
+        child.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _signature_hash(key: SigningKey) -> hashes.SHA256 | hashes.SHA384:
+    """Give the hash that is as strong as the key."""
+    return hashes.SHA384() if isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > 256 else hashes.SHA256()
 
 
 def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:

@@ -8,23 +8,32 @@ token or key.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from mesh_reference.ca import authentication, authority
+from mesh_reference.ca import authentication, authority, client_certificates, csr, metrics
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from mesh_reference.ca.impersonation import ImpersonationError
+from mesh_reference.ca.rates import Rates
+from mesh_reference.ca.succession import Succession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mesh_reference.ca.impersonation import NodeProxies
 
 audit = logging.getLogger(f"{__name__}.audit")
 
 SERVICE = "istio.v1.auth.IstioCertificateService"
 METHOD = "CreateCertificate"
 IMPERSONATION = "ImpersonatedIdentity"
+REVIEW_SECONDS = 10.0
+"""As long as an agent waits for its answer."""
 IMPERSONATION_REFUSAL = "request impersonation authentication failure"
 
 
@@ -37,61 +46,95 @@ class CertificateService:
 
     def __init__(
         self,
-        signer: authority.Authority,
+        signer: authority.Authority | Succession,
         authenticator: authentication.Authenticator,
         *,
+        nodes: NodeProxies | None = None,
+        rates: Rates | None = None,
         clock: Callable[[], datetime] = _wall_clock,
     ) -> None:
+        """``nodes`` judges impersonation; without it nobody may. ``rates`` bounds what one pod may ask."""
         self._signer = signer
         self._authenticator = authenticator
+        self._nodes = nodes
+        self._rates = rates or Rates(time.monotonic)
         self._clock = clock
 
     async def create_certificate(
         self, request: IstioCertificateRequest, context: grpc.aio.ServicerContext
     ) -> IstioCertificateResponse:
         """Sign the request for its caller's own identity, whatever names the CSR holds."""
+        metrics.REQUESTS.inc()
+        signer = self._signer.current  # one authority for the whole answer, whoever succeeds it meanwhile
         peer = context.peer()
         try:
-            caller = await self._authenticator.authenticate(context.invocation_metadata())
+            caller = await self._caller(context, signer)
         except authentication.AuthenticationError as error:
+            metrics.UNAUTHENTICATED.inc()
             await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, authentication.REFUSAL, peer, str(error))
         identity = authority.Identity(
-            trust_domain=self._signer.trust_domain,
-            namespace=caller.namespace,
-            service_account=caller.service_account,
+            trust_domain=signer.trust_domain, namespace=caller.namespace, service_account=caller.service_account
         )
         who = f"{peer} as {identity.uri} (pod {caller.pod_name or 'unbound'})"
         wishes: dict[str, Any] = dict(request.metadata)
-        if wishes.pop(IMPERSONATION, ""):
-            # Nobody is a trusted node account: there is no node proxy in this mesh (IST-IMP, C3).
-            await _refuse(
-                context, grpc.StatusCode.UNAUTHENTICATED, IMPERSONATION_REFUSAL, who, "no trusted node accounts"
-            )
+        if wanted := wishes.pop(IMPERSONATION, ""):
+            try:
+                identity = await self._impersonated(caller, str(wanted), signer.trust_domain)
+            except ImpersonationError as error:
+                metrics.UNAUTHENTICATED.inc()
+                await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, IMPERSONATION_REFUSAL, who, str(error))
+            who += f" for {identity.uri}"
+        holder = f"{caller.pod_uid or peer.rpartition(':')[0]} {identity.uri}"
+        if not self._rates.take(holder):
+            metrics.LIMITED.inc()
+            text = "too many certificate requests of this workload: slow down"
+            await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, text, who, text)
         if wishes.get("CertSigner"):
             text = "CertSigner is not supported: the built-in authority is the only signer"
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text, who, text)
         try:
-            leaf = self._signer.issue(
-                request.csr, identity, ttl=_duration(request.validity_duration), now=self._clock()
-            )
-        except authority.CsrError as error:
+            leaf = signer.issue(request.csr, identity, ttl=_duration(request.validity_duration), now=self._clock())
+        except csr.CsrError as error:
+            metrics.BAD_CSRS.inc()
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), who, str(error))
         except authority.SignerError as error:
+            metrics.SIGN_ERRORS.inc()
             await _refuse(context, grpc.StatusCode.INTERNAL, str(error), who, str(error))
+        if isinstance(self._signer, Succession):
+            self._signer.note(holder, leaf.not_valid_after_utc, under=signer)
+        metrics.ISSUED.inc()
         audit.info("signed for %s: serial %x, until %s", who, leaf.serial_number, leaf.not_valid_after_utc.isoformat())
-        return IstioCertificateResponse(cert_chain=self._signer.chain(leaf))
+        return IstioCertificateResponse(cert_chain=signer.chain(leaf))
+
+    async def _caller(self, context: grpc.aio.ServicerContext, signer: authority.Authority) -> authentication.Caller:
+        """Ask the connection's certificate first, then the token (IST-AUTHN-ORDER)."""
+        known = client_certificates.caller_of(context.auth_context(), signer, self._clock())
+        if known is not None:
+            return known
+        try:
+            async with asyncio.timeout(REVIEW_SECONDS):
+                return await self._authenticator.authenticate(context.invocation_metadata())
+        except TimeoutError as error:
+            raise authentication.AuthenticationError(f"the token was not reviewed in {REVIEW_SECONDS:g} s") from error
+
+    async def _impersonated(self, caller: authentication.Caller, wanted: str, trust_domain: str) -> authority.Identity:
+        if self._nodes is None:
+            raise ImpersonationError("no trusted node accounts")
+        return await self._nodes.authorize(caller, wanted, trust_domain)
 
 
 def register(
     server: grpc.aio.Server,
-    signer: authority.Authority,
+    signer: authority.Authority | Succession,
     authenticator: authentication.Authenticator,
     settings: object,  # noqa: ARG001 - part of the seam; the service has no settings of its own
     *,
+    nodes: NodeProxies | None = None,
+    rates: Rates | None = None,
     clock: Callable[[], datetime] = _wall_clock,
 ) -> None:
     """Add the service to ``server``; call it before the server starts."""
-    service = CertificateService(signer, authenticator, clock=clock)
+    service = CertificateService(signer, authenticator, nodes=nodes, rates=rates, clock=clock)
     handler = grpc.unary_unary_rpc_method_handler(
         service.create_certificate,
         request_deserializer=IstioCertificateRequest.FromString,

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from google.protobuf import struct_pb2
 
-from mesh_reference.ca import authority, serving
+from mesh_reference.ca import authority, metrics, serving, succession
 from mesh_reference.ca.authentication import Authenticator
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
 
@@ -170,6 +170,96 @@ def test_a_hostile_caller_does_not_stop_the_next_one(tokens, settings, make_csr)
             assert await running.call(IstioCertificateRequest(csr=make_csr()), metadata=GOOD, timeout=1)
 
     asyncio.run(run())
+
+
+HOSTILE = {
+    "ten thousand names": lambda: (
+        (x509.SubjectAlternativeName([x509.DNSName(f"host-{n}.example") for n in range(10_000)]), False),
+    ),
+    "names with NUL and newline": lambda: (
+        (x509.SubjectAlternativeName([x509.UniformResourceIdentifier("spiffe://cluster.local/ns/a\n\x00/sa/b")]), True),
+    ),
+    "a thousand extensions": lambda: tuple(
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.{n}"), b"\x30\x00" * 9), True) for n in range(1000)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_csr_is_refused_or_changes_nothing_and_the_next_one_is_answered(tokens, settings, make_csr, kind):
+    async def run() -> None:
+        async with service(tokens, settings) as running:
+            request = IstioCertificateRequest(csr=make_csr(extensions=HOSTILE[kind]()))
+            try:
+                answer = await running.call(request, metadata=GOOD, timeout=5)
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.INVALID_ARGUMENT  # noqa: PT017 - both ends are lawful
+            else:
+                leaf = x509.load_pem_x509_certificate(answer.cert_chain[0].encode())
+                names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+                assert [name.value for name in names] == ["spiffe://cluster.local/ns/shop/sa/reviews"]
+                assert len(leaf.extensions) == 5
+            assert await running.call(IstioCertificateRequest(csr=make_csr()), metadata=GOOD, timeout=1)
+
+    asyncio.run(run())
+
+
+def test_a_workload_that_asks_without_end_is_slowed_down_and_others_are_not(tokens, settings, make_csr):
+    user = {"extra": {"authentication.kubernetes.io/pod-uid": ["u2"]}, "groups": ["system:serviceaccounts"]}
+    tokens.add("other", "", user={**user, "username": "system:serviceaccount:shop:ratings"})
+
+    async def run() -> None:
+        async with service(tokens, settings) as running:
+            request = IstioCertificateRequest(csr=make_csr())
+            codes = []
+            for _ in range(60):
+                try:
+                    await running.call(request, metadata=GOOD, timeout=5)
+                    codes.append(grpc.StatusCode.OK)
+                except grpc.aio.AioRpcError as error:
+                    codes.append(error.code())
+            assert codes[:50] == [grpc.StatusCode.OK] * 50
+            assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes[50:]
+            assert await running.call(request, metadata=(("authorization", "Bearer other"),), timeout=1)
+
+    asyncio.run(run())
+
+
+def test_the_answer_is_of_one_authority_even_while_it_is_succeeded(tokens, settings, make_csr, make_ca):
+    now = datetime.now(UTC)
+    first, second = (make_ca(name, now=now) for name in ("first", "second"))
+
+    def of(ca) -> authority.Authority:
+        both = [first.certificate, second.certificate]
+        return authority.Authority(certificate=ca.certificate, key=ca.key, trust_domain="cluster.local", roots=both)
+
+    async def run() -> None:
+        live = succession.Succession(of(first))
+        async with service(tokens, settings, live) as running:
+            request = IstioCertificateRequest(csr=make_csr())
+            calls = [asyncio.ensure_future(running.call(request, metadata=GOOD, timeout=5)) for _ in range(40)]
+            for turn in range(40):
+                await live.replace(of(first if turn % 2 else second))
+                await asyncio.sleep(0)
+            for answer in await asyncio.gather(*calls):
+                leaf, bundle = answer.cert_chain
+                root = x509.load_pem_x509_certificates(bundle.encode())
+                leaf = x509.load_pem_x509_certificate(leaf.encode())
+                leaf.verify_directly_issued_by(next(one for one in root if one.subject == leaf.issuer))
+
+    asyncio.run(run())
+
+
+def test_counters_tell_what_was_issued_and_refused(tokens, settings, make_csr):
+    def count(name: str) -> float:
+        return metrics.REGISTRY.get_sample_value(f"citadel_server_{name}_total") or 0
+
+    names = ("csr_count", "success_cert_issuance_count", "authentication_failure_count", "csr_parsing_err_count")
+    before = [count(name) for name in names]
+    ask(tokens, settings, IstioCertificateRequest(csr=make_csr()))
+    refusal(tokens, settings, IstioCertificateRequest(csr=make_csr()), ())
+    refusal(tokens, settings, IstioCertificateRequest(csr="nonsense"))
+    assert [count(name) - old for name, old in zip(names, before, strict=True)] == [3, 1, 1, 1]
 
 
 def test_every_decision_leaves_a_line_without_token_or_key(tokens, settings, make_csr, caplog):

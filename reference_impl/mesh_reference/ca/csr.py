@@ -1,0 +1,70 @@
+"""Reads certificate signing requests: bounded, self-signed, and with a key that is strong enough.
+
+Pure. It deliberately reads no name and no extension of a request (IST-ID-FROM-CALLER).
+"""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from mesh_reference.errors import MeshError
+
+LeafKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+MAX_CSR_BYTES = 64 * 1024
+MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192
+"""The time to check a signature grows with the square of the key's length, and the sender chooses it."""
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+
+
+class CsrError(MeshError):
+    """The request is at fault: not a CSR, forged, a weak key, or too long a life (InvalidArgument)."""
+
+
+def load_csr(csr_pem: str) -> x509.CertificateSigningRequest:
+    """Parse one PEM CSR and check its own signature (IST-CSR-CHECKS). Raises CsrError."""
+    data = csr_pem.encode()
+    if len(data) > MAX_CSR_BYTES:
+        raise CsrError(f"the CSR has {len(data)} bytes; at most {MAX_CSR_BYTES} are read")
+    try:
+        csr = x509.load_pem_x509_csr(data)
+        key = csr.public_key()
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size > MAX_RSA_BITS:
+            raise CsrError(f"RSA key of {key.key_size} bits: at most {MAX_RSA_BITS} bits are checked")
+        valid = csr.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+        raise CsrError("the CSR is not a readable PEM PKCS#10 request") from error
+    if not valid:
+        raise CsrError("the CSR's signature does not fit its public key: sign it with the matching private key")
+    return csr
+
+
+def strong_key(csr: x509.CertificateSigningRequest, *, ed25519_allowed: bool = False) -> LeafKey:
+    """Give the CSR's key; weaker than 112 bits of security is refused, which Istio leaves to its clients (M35).
+
+    Ed25519 is strong, but Envoy and other peers need not speak it: it is taken
+    only where the operator says so. Raises CsrError.
+    """
+    try:
+        key = csr.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CsrError("the CSR's public key is of no known kind") from error
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < MIN_RSA_BITS or key.public_numbers().e < 65537:
+            raise CsrError(
+                f"RSA key of {key.key_size} bits, exponent {key.public_numbers().e}: "
+                f"at least {MIN_RSA_BITS} bits and 65537 are needed"
+            )
+        return key
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        if key.curve.name not in CURVES:
+            raise CsrError(f"EC key on {key.curve.name}: use one of {', '.join(CURVES)}")
+        return key
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        if not ed25519_allowed:
+            raise CsrError("Ed25519 keys are turned off here, for not every proxy speaks them: use ECDSA or RSA")
+        return key
+    raise CsrError(f"a key of kind {type(key).__name__} is not supported: use ECDSA or RSA")
