@@ -58,6 +58,7 @@ def install(cluster: Cluster, kube: Kube, implementation: Implementation, progre
     for command in implementation.install:
         _run(command, cluster.kubeconfig)
     _wait_deployments(kube, implementation.ready)
+    _wait_bundles(kube, found)
     if any(document["kind"] == "MutatingWebhookConfiguration" for document in found):
         _wait_injection(kube, implementation)
     _write_record(kube, implementation.name, digest)
@@ -154,6 +155,32 @@ def _wait_deployments(kube: Kube, names: Sequence[str]) -> None:
             ) from error
         except MeshError as error:
             raise Infrastructure(f"Deployment {name} does not become ready: {error}") from error
+
+
+def _wait_bundles(kube: Kube, documents_: Sequence[Json]) -> None:
+    """Wait until each webhook that came without a caBundle has one: control planes write it when they can answer."""
+    for document in documents_:
+        if document["kind"] not in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+            continue
+        name, plural = document["metadata"]["name"], f"{document['kind'].lower()}s"
+        path = f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}"
+        deadline = time.monotonic() + READY_SECONDS
+        while missing := _without_bundle(kube.get(path)):
+            if time.monotonic() > deadline:
+                raise Infrastructure(
+                    f"{document['kind']} {name}: webhook {missing[0]} has no caBundle after {READY_SECONDS:g} s: "
+                    "the control plane did not write it"
+                )
+            time.sleep(0.05)
+
+
+def _without_bundle(configuration: Json) -> list[str]:
+    """Name the webhooks behind Services whose certificate nobody could check."""
+    return [
+        str(webhook["name"])
+        for webhook in configuration.get("webhooks") or ()
+        if webhook["clientConfig"].get("service") and not webhook["clientConfig"].get("caBundle")
+    ]
 
 
 def _wait_injection(kube: Kube, implementation: Implementation) -> None:
