@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from pytest_mesh.contracts import Json
 from pytest_mesh.strategies.cast import DESTINATIONS, OTHER
 from pytest_mesh.strategies.cells import HOST, Cell
-from pytest_mesh.strategies.near_misses import requests_near
+from pytest_mesh.strategies.choices import Choose, by_hypothesis, seeded, several
+from pytest_mesh.strategies.near_misses import near
 
 REQUESTS = 8
 """Requests of a cell, equal ones included."""
@@ -28,42 +27,39 @@ _VALUES = ("v1", "v2", "v10", "V1", "a")
 _VALUE_REGEXES = ("v[0-9]", "v.*", "(v1|a)", ".*", "*")
 
 
-def _strings(values: Sequence[str], regexes: Sequence[str]) -> st.SearchStrategy[Json]:
-    return st.one_of(
-        st.sampled_from(values).map(lambda value: {"exact": value}),
-        st.sampled_from(values).map(lambda value: {"prefix": value}),
-        st.sampled_from(regexes).map(lambda value: {"regex": value}),
-    )
+def _string(choose: Choose, values: Sequence[str], regexes: Sequence[str]) -> Json:
+    kind = choose(("exact", "prefix", "regex"))
+    return {kind: choose(regexes if kind == "regex" else values)}
 
 
-@st.composite
-def blocks(draw: st.DrawFn) -> Json:
-    """One entry of ``match``; one to three conditions."""
-    block: Json = {}
-    for kind in draw(st.lists(st.sampled_from(_CONDITIONS), min_size=1, max_size=3, unique=True)):
+def block(choose: Choose) -> Json:
+    """Give one entry of ``match``; one to three kinds of conditions."""
+    found: Json = {}
+    for kind in several(choose, _CONDITIONS, least=1, most=3):
         if kind == "uri":
-            block["uri"] = draw(_strings(_PATHS, _REGEXES))
-            if draw(st.sampled_from([False, False, True])):
-                block["ignoreUriCase"] = True
+            found["uri"] = _string(choose, _PATHS, _REGEXES)
+            if choose((False, False, True)):
+                found["ignoreUriCase"] = True
         elif kind == "method":
-            block["method"] = draw(
-                st.sampled_from([{"exact": "GET"}, {"exact": "POST"}, {"prefix": "P"}, {"regex": "GET|PUT"}])
-            )
+            found["method"] = dict(choose(_METHODS))
         elif kind == "authority":
-            block["authority"] = draw(st.sampled_from([{"exact": HOST}, {"prefix": HOST}, {"exact": f"{HOST}:80"}]))
+            found["authority"] = dict(choose(_AUTHORITIES))
         elif kind == "scheme":
-            block["scheme"] = draw(st.sampled_from([{"exact": "http"}, {"exact": "https"}, {"prefix": "http"}]))
+            found["scheme"] = dict(choose(_SCHEMES))
         elif kind in {"headers", "withoutHeaders"}:
-            names = draw(st.lists(st.sampled_from(_HEADERS), min_size=1, max_size=2, unique=True))
-            block[kind] = {name: draw(_strings(_VALUES, _VALUE_REGEXES)) for name in names}
+            names = several(choose, _HEADERS, least=1, most=2)
+            found[kind] = {name: _string(choose, _VALUES, _VALUE_REGEXES) for name in names}
         elif kind == "queryParams":
-            names = draw(st.lists(st.sampled_from(_QUERIES), min_size=1, max_size=2, unique=True))
-            block[kind] = {name: draw(_strings(_VALUES, _VALUE_REGEXES[:-1])) for name in names}
+            names = several(choose, _QUERIES, least=1, most=2)
+            found[kind] = {name: _string(choose, _VALUES, _VALUE_REGEXES[:-1]) for name in names}
         else:
-            block.update(draw(st.sampled_from(_STATIC)))
-    return block
+            found.update(choose(_STATIC))
+    return found
 
 
+_METHODS = ({"exact": "GET"}, {"exact": "POST"}, {"prefix": "P"}, {"regex": "GET|PUT"})
+_AUTHORITIES = ({"exact": HOST}, {"prefix": HOST}, {"exact": f"{HOST}:80"})
+_SCHEMES = ({"exact": "http"}, {"exact": "https"}, {"prefix": "http"})
 _CONDITIONS = (
     "uri", "uri", "uri", "headers", "headers", "queryParams", "method", "withoutHeaders", "authority", "scheme", "static",
 )  # fmt: skip
@@ -77,33 +73,31 @@ _STATIC: tuple[Json, ...] = (
 )
 
 
-@st.composite
-def routes(draw: st.DrawFn) -> Json:
-    """One entry of ``http``."""
-    route: Json = {}
-    found = draw(st.lists(blocks(), max_size=2))
-    if found:
-        route["match"] = found
-    kind = draw(st.sampled_from(["route", "route", "route", "route", "redirect", "directResponse"]))
-    if draw(st.sampled_from([False, False, True])):
-        route["headers"] = draw(_header_changes(authority=False))
+def route(choose: Choose) -> Json:
+    """Give one entry of ``http``."""
+    found: Json = {}
+    matches = [block(choose) for _ in range(choose((0, 1, 1, 2)))]
+    if matches:
+        found["match"] = matches
+    kind = choose(("route", "route", "route", "route", "redirect", "directResponse"))
     if kind == "redirect":
-        route["redirect"] = draw(_redirects(found))
+        found["redirect"] = _redirect(choose, matches)
     elif kind == "directResponse":
-        route["directResponse"] = draw(
-            st.sampled_from([{"status": 418}, {"status": 200, "body": {"string": "direct"}}, {"status": 503}])
-        )
+        found["directResponse"] = dict(choose(_DIRECT))
     else:
-        route["route"] = draw(_branches())
-        if draw(st.sampled_from([False, False, True])):
-            route["rewrite"] = draw(st.sampled_from(_REWRITES))
-        if draw(st.sampled_from([False] * 5 + [True])):
-            route["mirror"] = {"host": OTHER}
-    if draw(st.sampled_from([False] * 7 + [True])):
-        route["fault"] = draw(st.sampled_from(_FAULTS))
-    return route
+        found["route"] = _branches(choose)
+        if choose((False, False, True)):
+            found["rewrite"] = dict(choose(_REWRITES))
+        if choose([False] * 5 + [True]):
+            found["mirror"] = {"host": OTHER}
+    if choose((False, False, True)):
+        found["headers"] = _header_changes(choose, authority=False)
+    if choose([False] * 7 + [True]):
+        found["fault"] = dict(choose(_FAULTS))
+    return found
 
 
+_DIRECT: tuple[Json, ...] = ({"status": 418}, {"status": 200, "body": {"string": "direct"}}, {"status": 503})
 _REWRITES: tuple[Json, ...] = (
     {"uri": "/new"},
     {"uri": "/"},
@@ -121,83 +115,73 @@ _FAULTS: tuple[Json, ...] = (
 )  # fmt: skip
 
 
-@st.composite
-def _redirects(draw: st.DrawFn, found: Sequence[Json]) -> Json:
-    options: list[Json] = [
-        {"uri": "/new"},
-        {"uri": "/new?own=1"},
-        {"authority": "other.test"},
-        {"scheme": "https"},
-        {"port": 8080},
-        {"port": 80},
-        {"derivePort": "FROM_REQUEST_PORT", "scheme": "https"},
-        {"scheme": "https", "port": 443, "authority": "other.test", "uri": "/new"},
-    ]
-    if all("prefix" in block.get("uri", {"prefix": "/"}) for block in found):
-        options.append({"prefixRewrite": "/new"})
-    redirect = dict(draw(st.sampled_from(options)))
-    code = draw(st.sampled_from([0, 301, 302, 303, 307, 308]))
-    return {**redirect, "redirectCode": code} if code else redirect
+def _redirect(choose: Choose, matches: Sequence[Json]) -> Json:
+    options = list(_REDIRECTS)
+    if all("prefix" in one.get("uri", {"prefix": "/"}) for one in matches):
+        options += [{"prefixRewrite": "/new"}] * 2
+    code = choose((0, 301, 302, 303, 307, 308))
+    return {**choose(options), **({"redirectCode": code} if code else {})}
 
 
-@st.composite
-def _branches(draw: st.DrawFn) -> list[Json]:
+_REDIRECTS: tuple[Json, ...] = (
+    {"uri": "/new"},
+    {"uri": "/new?own=1"},
+    {"authority": "other.test"},
+    {"scheme": "https"},
+    {"port": 8080},
+    {"port": 80},
+    {"derivePort": "FROM_REQUEST_PORT", "scheme": "https"},
+    {"scheme": "https", "port": 443, "authority": "other.test", "uri": "/new"},
+)
+
+
+def _branches(choose: Choose) -> list[Json]:
     found: list[Json] = []
-    for destination in draw(st.lists(st.sampled_from(DESTINATIONS), min_size=1, max_size=3)):
-        branch: Json = {"destination": dict(destination)}
-        if draw(st.sampled_from([False, False, False, True])):
-            branch["headers"] = draw(_header_changes(authority=True))
+    for _ in range(choose((1, 1, 2, 3))):
+        branch: Json = {"destination": dict(choose(DESTINATIONS))}
+        if choose((False, False, False, True)):
+            branch["headers"] = _header_changes(choose, authority=True)
         found.append(branch)
     if len(found) == 1:
-        weight = draw(st.sampled_from([None, None, 0, 100, 30]))
-        return [{**found[0], "weight": weight}] if weight is not None else found
-    weights = draw(st.lists(st.sampled_from([0, 0, 1, 3, 50]), min_size=len(found), max_size=len(found)))
+        weight = choose((None, None, 0, 100, 30))
+        return found if weight is None else [{**found[0], "weight": weight}]
+    weights = [choose((0, 0, 1, 3, 50)) for _ in found]
     if not sum(weights):
         weights[0] = 1
     return [{**branch, "weight": weight} for branch, weight in zip(found, weights, strict=True)]
 
 
-@st.composite
-def _header_changes(draw: st.DrawFn, *, authority: bool) -> Json:
-    def values(names: Sequence[str]) -> st.SearchStrategy[dict[str, str]]:
-        return st.dictionaries(st.sampled_from(names), st.sampled_from(["one", "two"]), min_size=1, max_size=2)
-
+def _header_changes(choose: Choose, *, authority: bool) -> Json:
     changes: Json = {}
     for side, names in (("request", ("x-a", "X-B", "x-new")), ("response", ("x-r", "X-Answer"))):
-        for how in draw(st.lists(st.sampled_from(["set", "add", "remove"]), max_size=2, unique=True)):
-            value: Any = draw(values(names)) if how != "remove" else [draw(st.sampled_from(names))]
-            changes.setdefault(side, {})[how] = value
-    if authority and draw(st.sampled_from([False, False, True])):
+        for how in several(choose, ("set", "add", "remove"), least=0, most=2):
+            some = several(choose, names, least=1, most=2)
+            changes.setdefault(side, {})[how] = (
+                some[:1] if how == "remove" else {name: choose(("one", "two")) for name in some}
+            )
+    if authority and choose((False, False, True)):
         changes.setdefault("request", {}).setdefault("set", {})["Host"] = "branch.test"
     return changes or {"response": {"set": {"x-r": "one"}}}
 
 
+def cell(choose: Choose) -> Cell:
+    """Give a host's routes, and requests near them."""
+    http = [route(choose) for _ in range(choose((1, 2, 2, 3, 4)))]
+    requests = dict.fromkeys(near(choose, http) for _ in range(REQUESTS))
+    return Cell(http=tuple(http), requests=tuple(requests))
+
+
 @st.composite
 def cells(draw: st.DrawFn) -> Cell:
-    """A host's routes, and requests near them."""
-    http = draw(st.lists(routes(), min_size=1, max_size=4))
-    requests = draw(st.lists(requests_near(http), min_size=REQUESTS, max_size=REQUESTS))
-    return Cell(http=tuple(http), requests=tuple(dict.fromkeys(requests)))
+    """Give cells to a law."""
+    return cell(by_hypothesis(draw))
 
 
-def draw_cells(number: int, random_seed: int) -> list[Cell]:
+def draw_cells(number: int, seed: int) -> list[Cell]:
     """Give so many different cells; the same for the same seed."""
+    choose = seeded(Random(seed))  # noqa: S311 - reproducible, not secret
     found: dict[str, Cell] = {}
-
-    # Hypothesis gives small examples first; the larger part of a surplus has the power.
-    @seed(random_seed)
-    @settings(
-        phases=[Phase.generate],
-        max_examples=number * 3 // 2,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cells())
-    def collect(cell: Cell) -> None:
-        found.setdefault(cell.key, cell)
-
-    collect()
-    ordered = sorted(found.values(), key=lambda cell: cell.size)[-number:]
-    Random(random_seed).shuffle(ordered)  # noqa: S311 - the order of a test run
-    return ordered
+    while len(found) < number:
+        one = cell(choose)
+        found.setdefault(one.key, one)
+    return list(found.values())
