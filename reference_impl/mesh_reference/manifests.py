@@ -125,7 +125,8 @@ def _cluster_rules(installation: Installation) -> list[Json]:
     admission = "admissionregistration.k8s.io"
     by_group: dict[str, list[str]] = {}
     for kind in KINDS:
-        by_group.setdefault(kind.group, []).append(kind.plural)
+        if kind.acted_on:
+            by_group.setdefault(kind.group, []).append(kind.plural)
     return [
         _rule("", ["pods", "services", "namespaces"], read),
         _rule("discovery.k8s.io", ["endpointslices"], read),

@@ -40,7 +40,7 @@ def definition(kind: Kind) -> Json:
                 "kind": kind.kind,
                 "listKind": f"{kind.kind}List",
                 "plural": kind.plural,
-                "shortNames": [kind.short_name],
+                **({"shortNames": [kind.short_name]} if kind.short_name else {}),
                 "singular": lower,
             },
             "scope": "Namespaced",

@@ -18,7 +18,7 @@ from mesh_reference.validation.traffic_policy import check_traffic_policy
 Json = Mapping[str, Any]
 
 
-def check_destination_rule(out: Findings, namespace: str, spec: Json) -> None:
+def check_destination_rule(out: Findings, namespace: str, metadata: Json, spec: Json) -> None:  # noqa: ARG001  one signature for all
     """All rules of ``spec``; ``namespace`` is the resource's own."""
     problem = wildcard_domain_problem(spec.get("host") or "")
     if problem:

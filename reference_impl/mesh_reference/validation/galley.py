@@ -12,18 +12,34 @@ from typing import Any
 from mesh_reference.model.schema import kinds
 from mesh_reference.model.schema.shape import Misfit, misfits
 from mesh_reference.model.schema.types import LABELS, TEXT, Message
+from mesh_reference.validation.authorization_policy import check_authorization_policy
 from mesh_reference.validation.destination_rule import check_destination_rule
 from mesh_reference.validation.findings import Finding, Findings
+from mesh_reference.validation.gateway import check_gateway
 from mesh_reference.validation.peer_authentication import check_peer_authentication
+from mesh_reference.validation.request_authentication import check_request_authentication
+from mesh_reference.validation.service_entry import check_service_entry
+from mesh_reference.validation.sidecar import check_sidecar
 from mesh_reference.validation.virtual_service import check_virtual_service
+from mesh_reference.validation.workload_entry import check_workload_entry
 
 Json = Mapping[str, Any]
 
-_RULES: dict[str, Callable[[Findings, str, Json], None]] = {
+_RULES: dict[str, Callable[[Findings, str, Json, Json], None]] = {
     "VirtualService": check_virtual_service,
     "DestinationRule": check_destination_rule,
     "PeerAuthentication": check_peer_authentication,
+    "ServiceEntry": check_service_entry,
+    "WorkloadEntry": check_workload_entry,
+    "Sidecar": check_sidecar,
+    "Gateway": check_gateway,
+    "AuthorizationPolicy": check_authorization_policy,
+    "RequestAuthentication": check_request_authentication,
 }
+_DRY_RUN = "istio.io/dry-run"
+_BOOLEANS = frozenset({"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"})
+INACTIVE = "inactive"
+"""The rule id of the warning that a kind is checked and stored and nothing more."""
 _TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 _METADATA = Message(
     name="ObjectMeta", fields={"name": TEXT, "namespace": TEXT, "labels": LABELS, "annotations": LABELS}
@@ -64,9 +80,12 @@ def validate(resource: Json, *, namespace: str = "") -> list[Finding]:
     if len(out):
         return list(out)
     metadata = _without_nulls(resource.get("metadata") or {})
-    _check_annotations(out, metadata)
+    spec = _without_nulls(spec)
+    _check_annotations(out, name, metadata, spec)
     own_namespace = str(metadata.get("namespace") or namespace or "default")
-    _RULES[name](out, own_namespace, _without_nulls(spec))
+    _RULES[name](out, own_namespace, metadata, spec)
+    if not kind.acted_on:
+        out.warning(("kind",), INACTIVE, f"{name} is accepted and stored; this mesh does not act on it")
     return list(out)
 
 
@@ -86,15 +105,25 @@ def _unknown_kind(group: str, version: str, name: str) -> str:
     return f"unrecognized type {given}, Kind={name or 'none'}: this mesh serves {served}"
 
 
-def _check_annotations(out: Findings, metadata: Json) -> None:
+def _check_annotations(out: Findings, kind: str, metadata: Json, spec: Json) -> None:
     annotations = metadata.get("annotations") or {}
     where = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
-    if "istio.io/dry-run" in annotations:
-        message = f"{where} has unsupported annotation istio.io/dry-run, please remove the annotation"
-        out.error(("metadata", "annotations", "istio.io/dry-run"), "annotation", message)
+    if _DRY_RUN in annotations:
+        message = _dry_run_problem(where, kind, spec, annotations[_DRY_RUN])
+        if message:
+            out.error(("metadata", "annotations", _DRY_RUN), "annotation", message)
     for name, words in _FORBIDDEN_ANNOTATIONS.items():
         if name in annotations:
             out.error(("metadata", "annotations", name), "annotation", f'"{name}" annotation found, {words}')
+
+
+def _dry_run_problem(where: str, kind: str, spec: Json, value: str) -> str:
+    if kind != "AuthorizationPolicy":
+        return f"{where} has unsupported annotation {_DRY_RUN}, please remove the annotation"
+    action = spec.get("action") or "ALLOW"
+    if action not in {"ALLOW", "DENY"}:
+        return f"the annotation {_DRY_RUN} currently only supports action ALLOW/DENY, found action {action} in {where}"
+    return "" if value in _BOOLEANS else f"{where} has annotation {_DRY_RUN} with invalid value ({value})"
 
 
 def _without_nulls(value: Any) -> Any:

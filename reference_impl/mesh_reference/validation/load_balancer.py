@@ -30,6 +30,7 @@ def check_load_balancer(out: Findings, path: Path, settings: Json | None, outlie
     _check_locality(out, (*path, "localityLbSetting"), locality, outlier)
     _check_zone_aware(out, (*path, "zoneAwareLbSetting"), zone_aware, outlier)
     _check_warmup(out, (*path, "warmup"), settings.get("warmup"))
+    check_duration(out, (*path, "warmupDurationSecs"), settings.get("warmupDurationSecs"))
 
 
 def _check_consistent_hash(out: Findings, path: Path, setting: Json | None) -> None:

@@ -182,8 +182,47 @@ def check_gateway_names(out: Findings, path: Path, names: Sequence[str] | None) 
             out.error(here, "V40a", f"invalid value for gateway name: {quote(gateway)}")
 
 
-def check_export_to(out: Findings, namespace: str, export_to: Sequence[str] | None, *, has_selector: bool) -> None:
-    """Each entry ``.``, ``*`` or a namespace, none twice, ``*`` alone (V54, V55)."""
+def check_namespaced_host(out: Findings, path: Path, host: str, *, gateway: bool) -> None:
+    """``namespace/host`` of a Gateway's server or a Sidecar's egress; short names are refused."""
+    namespace, slash, name = host.partition("/")
+    if not slash:
+        if not gateway:
+            out.error(path, "V57x", "host must be of form namespace/dnsName")
+            return
+        name = host
+    elif not namespace or not name:
+        out.error(path, "V57y", "config namespace and dnsName in host entry cannot be empty")
+        return
+    elif not _is_namespace(namespace if gateway else namespace.removeprefix("~")) and (gateway or namespace != "~"):
+        where = "gateway" if gateway else "sidecar"
+        out.error(path, "V57z", f"invalid namespace value {quote(namespace)} in {where}")
+    if name != "*" and "." not in name:
+        out.error(path, "V58z", "short names (non FQDN) are not allowed")
+    problem = wildcard_domain_problem(name)
+    if problem and not (gateway and is_ip(name)):
+        out.error(path, "V2h", problem)
+    check_partial_wildcard(out, path, name, "V2p", warn=False)
+
+
+def _is_namespace(text: str) -> bool:
+    return text in {"*", "."} or is_dns_label(text)
+
+
+def check_partial_wildcard(out: Findings, path: Path, host: str, rule: str, *, warn: bool) -> None:
+    """A wildcard stands for whole labels: ``*.com``, never ``*a.com``."""
+    if "*" in host and len(host) != 1 and not host.startswith("*."):
+        (out.warning if warn else out.error)(path, rule, f"partial wildcard {quote(host)} not allowed")
+
+
+def check_export_to(
+    out: Findings,
+    namespace: str,
+    export_to: Sequence[str] | None,
+    *,
+    has_selector: bool,
+    service_entry: bool = False,
+) -> None:
+    """Each entry ``.``, ``*`` or a namespace, none twice, ``*`` alone (V54, V55); ``~`` for a ServiceEntry, alone."""
     path: Path = ("spec", "exportTo")
     seen: set[str] = set()
     for index, entry in enumerate(export_to or ()):
@@ -192,6 +231,8 @@ def check_export_to(out: Findings, namespace: str, export_to: Sequence[str] | No
         if key in seen:
             same = f" for entry {entry}" if key == entry else f": . and current namespace {namespace}"
             out.error(here, "V55a", f"duplicate entries in exportTo{same}")
+        elif key == "~" and service_entry:
+            seen.add(key)
         elif key == "~":
             out.error(here, "V55c", "exportTo ~ (none) is not allowed for Istio configuration objects")
         elif key != "*" and not is_dns_label(key):
@@ -207,6 +248,19 @@ def check_export_to(out: Findings, namespace: str, export_to: Sequence[str] | No
             out.error(path, "V54b", "destination rule with workload selector cannot have multiple entries in exportTo")
     if "*" in seen and len(export_to or ()) > 1:
         out.error(path, "V55b", "cannot have both public (*) and non-public exportTo values for a resource")
+    if "~" in seen and len(export_to or ()) > 1:
+        out.error(path, "V55e", "cannot export service entry to no one (~) and someone")
+
+
+def check_label_selector(out: Findings, path: Path, selector: Mapping[str, Any] | None, kind: str) -> None:
+    """As `check_workload_selector`, in the form of ServiceEntry and Sidecar, which say ``labels``."""
+    if selector is None:
+        return
+    labels = selector.get("labels") or {}
+    _check_selected(out, (*path, "labels"), labels)
+    if not labels:
+        message = f"{kind}: workload selector specified without labels, will be applied to all services in namespace"
+        out.warning(path, "V60c", message)
 
 
 def check_workload_selector(out: Findings, path: Path, selector: Mapping[str, Any] | None) -> None:
@@ -214,11 +268,15 @@ def check_workload_selector(out: Findings, path: Path, selector: Mapping[str, An
     if selector is None:
         return
     labels = selector.get("matchLabels") or {}
+    _check_selected(out, (*path, "matchLabels"), labels)
+    if not labels:
+        out.warning(path, "V60c", "workload selector specified without labels")
+
+
+def _check_selected(out: Findings, path: Path, labels: Mapping[str, str]) -> None:
     for key, value in labels.items():
         pair = quote(f"{key}={value}")
         if not key:
-            out.error((*path, "matchLabels"), "V60a", f"empty key is not supported in selector: {pair}")
+            out.error(path, "V60a", f"empty key is not supported in selector: {pair}")
         if "*" in key or "*" in value:
-            out.error((*path, "matchLabels", key), "V60b", f"wildcard is not supported in selector: {pair}")
-    if not labels:
-        out.warning(path, "V60c", "workload selector specified without labels")
+            out.error((*path, key), "V60b", f"wildcard is not supported in selector: {pair}")

@@ -11,7 +11,7 @@ from mesh_reference.validation.names import check_workload_selector
 Json = Mapping[str, Any]
 
 
-def check_peer_authentication(out: Findings, namespace: str, spec: Json) -> None:  # noqa: ARG001  one signature for all
+def check_peer_authentication(out: Findings, namespace: str, metadata: Json, spec: Json) -> None:  # noqa: ARG001  one signature for all
     """All rules of ``spec``."""
     ports = spec.get("portLevelMtls")
     labels = (spec.get("selector") or {}).get("matchLabels")

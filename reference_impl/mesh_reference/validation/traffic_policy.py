@@ -42,7 +42,7 @@ def check_traffic_policy(out: Findings, path: Path, namespace: str, policy: Json
 def _check_blocks(out: Findings, path: Path, namespace: str, policy: Json) -> None:
     outlier = policy.get("outlierDetection")
     _check_outlier(out, (*path, "outlierDetection"), outlier)
-    _check_pool(out, (*path, "connectionPool"), policy.get("connectionPool"))
+    check_connection_pool(out, (*path, "connectionPool"), policy.get("connectionPool"))
     check_load_balancer(out, (*path, "loadBalancer"), policy.get("loadBalancer"), outlier)
     _check_tls(out, (*path, "tls"), namespace, policy.get("tls"))
 
@@ -88,7 +88,8 @@ def _check_outlier(out: Findings, path: Path, outlier: Json | None) -> None:
             out.error((*path, name), "V53a", f"percentage {percent} is not in range 0..100")
 
 
-def _check_pool(out: Findings, path: Path, pool: Json | None) -> None:
+def check_connection_pool(out: Findings, path: Path, pool: Json | None) -> None:
+    """``connectionPool`` of a policy, and a Sidecar's pools (V45 to V47)."""
     if pool is None:
         return
     http, tcp = pool.get("http"), pool.get("tcp")

@@ -32,7 +32,7 @@ Json = Mapping[str, Any]
 _MESH = "mesh"
 
 
-def check_virtual_service(out: Findings, namespace: str, spec: Json) -> None:
+def check_virtual_service(out: Findings, namespace: str, metadata: Json, spec: Json) -> None:  # noqa: ARG001  one signature for all
     """All rules of ``spec``; ``namespace`` is the resource's own."""
     hosts: Sequence[str] = spec.get("hosts") or ()
     gateways: Sequence[str] = spec.get("gateways") or ()

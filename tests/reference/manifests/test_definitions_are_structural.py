@@ -60,13 +60,19 @@ def test_yaml_and_json_say_the_same() -> None:
         ("VirtualService", "virtualservices.networking.istio.io", ["v1", "v1beta1", "v1alpha3"], "vs"),
         ("DestinationRule", "destinationrules.networking.istio.io", ["v1", "v1beta1", "v1alpha3"], "dr"),
         ("PeerAuthentication", "peerauthentications.security.istio.io", ["v1", "v1beta1"], "pa"),
+        ("ServiceEntry", "serviceentries.networking.istio.io", ["v1", "v1beta1", "v1alpha3"], "se"),
+        ("WorkloadEntry", "workloadentries.networking.istio.io", ["v1", "v1beta1", "v1alpha3"], "we"),
+        ("Sidecar", "sidecars.networking.istio.io", ["v1", "v1beta1", "v1alpha3"], ""),
+        ("Gateway", "gateways.networking.istio.io", ["v1", "v1beta1", "v1alpha3"], "gw"),
+        ("AuthorizationPolicy", "authorizationpolicies.security.istio.io", ["v1", "v1beta1"], "ap"),
+        ("RequestAuthentication", "requestauthentications.security.istio.io", ["v1", "v1beta1"], "ra"),
     ],
 )
 def test_every_version_is_served_and_v1_is_stored(kind: str, name: str, versions: list[str], short: str) -> None:
     (item,) = [item for item in printed() if item["spec"]["names"]["kind"] == kind]
     assert item["metadata"]["name"] == name
     assert item["spec"]["scope"] == "Namespaced"
-    assert item["spec"]["names"]["shortNames"] == [short]
+    assert item["spec"]["names"].get("shortNames", []) == ([short] if short else [])
     assert [version["name"] for version in item["spec"]["versions"] if version["served"]] == versions
     assert [version["name"] for version in item["spec"]["versions"] if version["storage"]] == ["v1"]
     assert all(version["subresources"] == {"status": {}} for version in item["spec"]["versions"])
@@ -122,4 +128,15 @@ def test_columns_show_what_kubectl_shows_for_istio() -> None:
         "VirtualService": [("Gateways", ".spec.gateways"), ("Hosts", ".spec.hosts"), age],
         "DestinationRule": [("Host", ".spec.host"), age],
         "PeerAuthentication": [("Mode", ".spec.mtls.mode"), age],
+        "ServiceEntry": [
+            ("Hosts", ".spec.hosts"),
+            ("Location", ".spec.location"),
+            ("Resolution", ".spec.resolution"),
+            age,
+        ],
+        "WorkloadEntry": [("Address", ".spec.address"), age],
+        "Sidecar": [age],
+        "Gateway": [age],
+        "AuthorizationPolicy": [("Action", ".spec.action"), age],
+        "RequestAuthentication": [age],
     }

@@ -15,6 +15,7 @@ import pytest
 import mesh_reference.validation
 from mesh_reference import documents
 from mesh_reference.validation import galley
+from mesh_reference.validation.findings import Finding
 
 Json = dict[str, Any]
 
@@ -25,11 +26,64 @@ BASES: dict[str, Json] = {
     "tls": {"hosts": ["reviews"], "tls": [{"match": [{"port": 443, "sniHosts": ["reviews"]}], "route": [TO]}]},
     "tcp": {"hosts": ["reviews"], "tcp": [{"match": [{"port": 9000}], "route": [TO]}]},
     "rule": {"host": "reviews", "trafficPolicy": {"loadBalancer": {}, "outlierDetection": {}}},
+    "entry": {
+        "hosts": ["api.example.com"],
+        "location": "MESH_EXTERNAL",
+        "resolution": "DNS",
+        "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}],
+    },
+    "dynamic": {
+        "hosts": ["*.example.com"],
+        "location": "MESH_EXTERNAL",
+        "resolution": "DYNAMIC_DNS",
+        "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}],
+    },
+    "static": {
+        "hosts": ["api.example.com"],
+        "resolution": "STATIC",
+        "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}],
+        "endpoints": [{"address": "10.0.0.1"}],
+    },
+    "workload": {"address": "10.0.0.1"},
+    "sidecar": {
+        "ingress": [
+            {"port": {"number": 8080, "protocol": "HTTP", "name": "http"}, "defaultEndpoint": "127.0.0.1:8080"}
+        ],
+        "egress": [{"hosts": ["./*"]}],
+    },
+    "terminating": {
+        "ingress": [
+            {
+                "port": {"number": 8443, "protocol": "HTTPS", "name": "https"},
+                "tls": {"mode": "SIMPLE", "serverCertificate": "/c", "privateKey": "/k"},
+            }
+        ],
+        "egress": [{"hosts": ["./*"]}],
+    },
+    "gateway": {"servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*.example.com"]}]},
+    "secured": {
+        "servers": [
+            {
+                "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+                "hosts": ["*.example.com"],
+                "tls": {"mode": "SIMPLE", "serverCertificate": "/c", "privateKey": "/k"},
+            }
+        ]
+    },
+    "authz": {"rules": [{"from": [{"source": {"principals": ["a"]}}], "to": [{"operation": {"ports": ["80"]}}]}]},
+    "custom": {"action": "CUSTOM", "provider": {"name": "x"}, "rules": [{}]},
+    "jwt": {"jwtRules": [{"issuer": "https://issuer.example.com"}]},
     "peers": {"selector": {"matchLabels": {"app": "reviews"}}, "mtls": {"mode": "STRICT"}},
 }
 KINDS = {
     "virtual_service": ("VirtualService", "networking.istio.io/v1"),
     "destination_rule": ("DestinationRule", "networking.istio.io/v1"),
+    "service_entry": ("ServiceEntry", "networking.istio.io/v1"),
+    "workload_entry": ("WorkloadEntry", "networking.istio.io/v1"),
+    "sidecar": ("Sidecar", "networking.istio.io/v1"),
+    "gateway": ("Gateway", "networking.istio.io/v1"),
+    "authorization_policy": ("AuthorizationPolicy", "security.istio.io/v1"),
+    "request_authentication": ("RequestAuthentication", "security.istio.io/v1"),
     "peer_authentication": ("PeerAuthentication", "security.istio.io/v1"),
 }
 WEIGHTY = {**TO, "weight": 2**31 - 1}
@@ -84,7 +138,15 @@ ALL = cases()
 
 def document(kind: str, spec: Json) -> Json:
     name, api = KINDS[kind]
-    return {"apiVersion": api, "kind": name, "metadata": {"name": "x", "namespace": "shop"}, "spec": spec}
+    metadata = {"name": "x", "namespace": "shop"}
+    return {"apiVersion": api, "kind": name, "metadata": metadata, "spec": spec}
+
+
+def judged(kind: str, case: Json, which: str) -> list[Finding]:
+    """What the rules say; that a kind is only stored is said of every document of it."""
+    found = document(kind, changed(case, which))
+    found["metadata"] |= case.get("metadata", {}) if which == "bad" else {}
+    return [finding for finding in galley.validate(found) if finding.rule != galley.INACTIVE]
 
 
 def changed(case: Json, which: str) -> Json:
@@ -104,13 +166,13 @@ def changed(case: Json, which: str) -> Json:
 
 @pytest.mark.parametrize(("kind", "case"), ALL)
 def test_a_rule_speaks_at_its_field_and_only_about_the_value_that_breaks_it(kind: str, case: Json) -> None:
-    good = galley.validate(document(kind, changed(case, "good")))
-    assert [found.text for found in good] == []
-    bad = galley.validate(document(kind, changed(case, "bad")))
+    assert [found.text for found in judged(kind, case, "good")] == []
+    bad = judged(kind, case, "bad")
     spoken = [found for found in bad if found.rule == case["rule"]]
     assert spoken, [found.text for found in bad]
     place = case.get("at") or case["field"]
-    assert spoken[0].text.startswith("spec: " if place == "spec" else f"spec.{place}: ")
+    whole = place == "spec" or place.startswith("metadata")
+    assert spoken[0].text.startswith(f"{place}: " if whole else f"spec.{place}: ")
     assert spoken[0].severity == case.get("severity", "error")
     assert case["says"] in spoken[0].message
 

@@ -84,7 +84,7 @@ def test_every_served_version_is_judged_alike(version: str) -> None:
     ("api", "kind"),
     [
         ("networking.istio.io/v2", "VirtualService"),
-        ("networking.istio.io/v1", "Gateway"),
+        ("networking.istio.io/v1", "EnvoyFilter"),
         ("security.istio.io/v1alpha3", "PeerAuthentication"),
         ("networking.istio.io", "VirtualService"),
         ("", ""),

@@ -23,6 +23,8 @@ from cryptography.x509.oid import NameOID
 
 from mesh_reference.injection.injector import inject
 from mesh_reference.injection.settings import InjectionSettings
+from mesh_reference.model.schema.kinds import KINDS
+from mesh_reference.model.schema.types import Kind
 from mesh_reference.webhooks.server import application
 
 Json = dict[str, Any]
@@ -211,6 +213,25 @@ def test_a_warning_is_told_and_refuses_nothing(served: Any) -> None:
     assert response["warnings"] == [
         "spec.http[1]: virtualService rule #1 not used (only the last rule can have no matches) [IST0130]"
     ]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.acted_on], ids=lambda kind: kind.kind)
+def test_a_kind_that_the_mesh_does_not_act_on_is_stored_with_a_warning(served: Any, kind: Kind) -> None:
+    specs: dict[str, Json] = {
+        "ServiceEntry": {"hosts": ["a.example.com"]},
+        "WorkloadEntry": {"address": "10.0.0.1"},
+        "Sidecar": {"egress": [{"hosts": ["./*"]}]},
+        "Gateway": {"servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]},
+    }
+    resource = {
+        "apiVersion": f"{kind.group}/v1",
+        "kind": kind.kind,
+        "metadata": {"name": "x", "namespace": "shop"},
+        "spec": specs.get(kind.kind, {}),
+    }
+    answer = served(lambda post: post("/validate", asked(resource))).response
+    assert answer["allowed"] is True
+    assert answer["warnings"] == [f"kind: {kind.kind} is accepted and stored; this mesh does not act on it [inactive]"]
 
 
 def test_an_update_is_judged_and_a_deletion_is_not(served: Any) -> None:

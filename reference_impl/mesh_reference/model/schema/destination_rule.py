@@ -6,6 +6,7 @@ Only the shape; what a value must satisfy is in the room `validation`.
 from __future__ import annotations
 
 from mesh_reference.model.schema.types import (
+    ANY_DURATION,
     DURATION,
     FLAG,
     INT32,
@@ -21,10 +22,40 @@ from mesh_reference.model.schema.types import (
     ListOf,
     MapOf,
     Message,
+    Rule,
+    Text,
 )
 from mesh_reference.model.schema.virtual_service import PORT_SELECTOR
 
-WORKLOAD_SELECTOR = Message(name="WorkloadSelector", fields={"matchLabels": LABELS})
+WORKLOAD_SELECTOR = Message(
+    name="WorkloadSelector",
+    fields={
+        "matchLabels": MapOf(
+            value=Text(
+                at_most=63,
+                rules=(
+                    Rule(
+                        expression="!self.contains('*')", message="wildcard is not supported in selector", rule="V60b"
+                    ),
+                ),
+            ),
+            at_most=4096,
+            rules=(
+                Rule(
+                    expression="self.all(key, !key.contains('*'))",
+                    message="wildcard is not supported in selector",
+                    rule="V60b",
+                ),
+                Rule(
+                    expression="self.all(key, key.size() != 0)",
+                    message="empty key is not supported in selector",
+                    rule="V60a",
+                ),
+            ),
+        )
+    },
+)
+"""Pods by ``matchLabels``, as the security kinds and DestinationRule write it."""
 FAILOVERS = ListOf(item=Message(name="Failover", fields={"from": TEXT, "to": TEXT}))
 
 CONSISTENT_HASH = Message(
@@ -36,7 +67,7 @@ CONSISTENT_HASH = Message(
             fields={
                 "name": TEXT,
                 "path": TEXT,
-                "ttl": DURATION,
+                "ttl": ANY_DURATION,
                 "attributes": ListOf(item=Message(name="Attribute", fields={"name": TEXT, "value": TEXT})),
             },
         ),
@@ -94,7 +125,7 @@ CONNECTION_POOL = Message(
                     fields={"probes": UINT32, "time": DURATION, "interval": DURATION},
                 ),
                 "maxConnectionDuration": DURATION,
-                "idleTimeout": DURATION,
+                "idleTimeout": ANY_DURATION,  # 0s turns it off
             },
         ),
         "http": Message(
@@ -165,7 +196,7 @@ TRAFFIC_POLICY = Message(
         "proxyProtocol": Message(name="ProxyProtocol", fields={"version": Choice(names=("V1", "V2"))}),
         "retryBudget": Message(
             name="RetryBudget",
-            fields={"percent": NUMBER, "minRetryConcurrency": UINT32, "budgetInterval": DURATION},
+            fields={"percent": NUMBER, "minRetryConcurrency": UINT32, "budgetInterval": ANY_DURATION},
         ),
     },
 )

@@ -1,7 +1,7 @@
 """A typed definition as the structural OpenAPI schema of a CustomResourceDefinition.
 
-It writes shape only (types, names, oneofs): rules about values are Galley's, so that
-their text is the same from the API server and from the command line.
+It writes the shape (types, names, oneofs, sizes) and, as CEL, those of Galley's rules that CEL can say; their
+messages end with Galley's sentence and rule id, so that a refusal reads alike from either.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mesh_reference.model.schema.types import (
     MapOf,
     Message,
     Number,
+    Rule,
     Text,
     Type,
 )
@@ -28,10 +29,20 @@ STATUS_SCHEMA: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields":
 
 
 def schema_of(definition: Type) -> Json:
-    """The structural schema of one type."""
+    """The structural schema of one type, with its rules."""
+    schema = _shape(definition)
+    rules: tuple[Rule, ...] = getattr(definition, "rules", ())
+    if rules:
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule.expression, "message": f"{rule.message} [{rule.rule}]"} for rule in rules
+        ]
+    return schema
+
+
+def _shape(definition: Type) -> Json:
     match definition:
         case Text():
-            return {"type": "string"}
+            return _sized("maxLength", definition.at_most, {"type": "string"})
         case Duration():
             return {"type": "string", "description": "A duration such as 500ms, 1.5s or 1h30m."}
         case Binary():
@@ -45,11 +56,16 @@ def schema_of(definition: Type) -> Json:
         case Choice():
             return {"type": "string", "enum": list(definition.names)}
         case ListOf():
-            return {"type": "array", "items": schema_of(definition.item)}
+            return _sized("maxItems", definition.at_most, {"type": "array", "items": schema_of(definition.item)})
         case MapOf():
-            return {"type": "object", "additionalProperties": schema_of(definition.value)}
+            inner = {"type": "object", "additionalProperties": schema_of(definition.value)}
+            return _sized("maxProperties", definition.at_most, inner)
         case Message():
             return _message(definition)
+
+
+def _sized(keyword: str, at_most: int | None, schema: Json) -> Json:
+    return schema if at_most is None else {**schema, keyword: at_most}
 
 
 def _integer(definition: Integer) -> Json:

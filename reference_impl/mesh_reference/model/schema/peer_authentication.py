@@ -6,7 +6,7 @@ Only the shape; what a value must satisfy is in the room `validation`.
 from __future__ import annotations
 
 from mesh_reference.model.schema.destination_rule import WORKLOAD_SELECTOR
-from mesh_reference.model.schema.types import Choice, Column, Kind, MapOf, Message
+from mesh_reference.model.schema.types import Choice, Column, Kind, MapOf, Message, Rule
 
 MUTUAL_TLS = Message(name="MutualTLS", fields={"mode": Choice(names=("UNSET", "DISABLE", "PERMISSIVE", "STRICT"))})
 
@@ -22,8 +22,28 @@ PEER_AUTHENTICATION = Kind(
         fields={
             "selector": WORKLOAD_SELECTOR,
             "mtls": MUTUAL_TLS,
-            "portLevelMtls": MapOf(value=MUTUAL_TLS, key="port"),
+            "portLevelMtls": MapOf(
+                value=MUTUAL_TLS,
+                key="port",
+                rules=(
+                    Rule(
+                        expression="self.all(key, 0 < int(key) && int(key) <= 65535)",
+                        message="port must be in range 1..65535",
+                        rule="V59c",
+                    ),
+                ),
+            ),
         },
+        rules=(
+            Rule(
+                expression=(
+                    "!has(self.portLevelMtls) || self.portLevelMtls.size() == 0 || "
+                    "(has(self.selector) && has(self.selector.matchLabels) && self.selector.matchLabels.size() > 0)"
+                ),
+                message="mesh/namespace peer authentication cannot have port level mTLS",
+                rule="V59a",
+            ),
+        ),
         descriptions={
             "selector": "The workloads this applies to; default all of the namespace, or of the mesh in the root namespace.",
             "mtls": "Mutual TLS settings for the workload.",

@@ -58,6 +58,8 @@ def misfits(value: Any, expected: Type, path: Path) -> Iterator[Misfit]:
             problem = _scalar_problem(value, expected)
             if problem:
                 yield Misfit(path=path, rule="wrong-type", message=problem)
+            elif isinstance(expected, Text):
+                yield from _size(value, expected.at_most, path, "characters")
 
 
 def _message(value: Any, expected: Message, path: Path) -> Iterator[Misfit]:
@@ -86,6 +88,7 @@ def _list(value: Any, expected: ListOf, path: Path) -> Iterator[Misfit]:
     if not isinstance(value, list):
         yield Misfit(path=path, rule="wrong-type", message=f"want a list, have {_sort(value)}")
         return
+    yield from _size(value, expected.at_most, path, "items")
     for index, item in enumerate(value):
         if item is None:
             yield Misfit(path=(*path, index), rule="null", message="may not be null")
@@ -93,10 +96,16 @@ def _list(value: Any, expected: ListOf, path: Path) -> Iterator[Misfit]:
             yield from misfits(item, expected.item, (*path, index))
 
 
+def _size(value: Any, at_most: int | None, path: Path, things: str) -> Iterator[Misfit]:
+    if at_most is not None and len(value) > at_most:
+        yield Misfit(path=path, rule="too-many", message=f"at most {at_most} {things} are allowed, have {len(value)}")
+
+
 def _map(value: Any, expected: MapOf, path: Path) -> Iterator[Misfit]:
     if not isinstance(value, dict):
         yield Misfit(path=path, rule="wrong-type", message=f"want a map, have {_sort(value)}")
         return
+    yield from _size(value, expected.at_most, path, "entries")
     for name, item in value.items():
         if expected.key == "port" and not (name.isascii() and name.isdigit() and int(name) < 2**32):
             yield Misfit(

@@ -12,8 +12,20 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What the API server can refuse by itself: CEL over ``self``, with the sentence and id of Galley's rule."""
+
+    expression: str
+    message: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A string."""
+    """A string of at most so many characters; None = as many as may be."""
+
+    at_most: int | None = None
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,7 @@ class Integer:
 
     minimum: int
     maximum: int
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +50,8 @@ class Number:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration:
     """A length of time in Go's and protobuf's common form: ``1.5s``, ``1h30m``."""
+
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +68,21 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOf:
-    """A list of one type."""
+    """A list of one type, of at most so many items."""
 
     item: Type
+    at_most: int | None = None
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOf:
-    """A map from text (or from a port's number) to one type."""
+    """A map from text (or from a port's number) to one type, of at most so many entries."""
 
     value: Type
     key: Literal["text", "port"] = "text"
+    at_most: int | None = None
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +93,7 @@ class Message:
     fields: Mapping[str, Type]
     one_of: tuple[tuple[str, ...], ...] = ()
     descriptions: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
 
 Type = Text | Flag | Integer | Number | Duration | Binary | Choice | ListOf | MapOf | Message
@@ -81,13 +101,23 @@ Type = Text | Flag | Integer | Number | Duration | Binary | Choice | ListOf | Ma
 TEXT = Text()
 FLAG = Flag()
 NUMBER = Number()
-DURATION = Duration()
+DURATION = Duration(
+    rules=(
+        Rule(expression="duration(self) >= duration('1ms')", message="duration must be greater than 1ms", rule="V27a"),
+    )
+)
+ANY_DURATION = Duration()
 BINARY = Binary()
 INT32 = Integer(minimum=-(2**31), maximum=2**31 - 1)
 UINT32 = Integer(minimum=0, maximum=2**32 - 1)
 UINT64 = Integer(minimum=0, maximum=2**64 - 1)
 TEXTS = ListOf(item=TEXT)
 LABELS = MapOf(value=TEXT)
+PORT = Integer(
+    minimum=0,
+    maximum=2**32 - 1,
+    rules=(Rule(expression="0 < self && self <= 65535", message="must be in the range 1..65535", rule="V17"),),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +132,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One resource kind: its names, its served versions (the first is the stored one) and its spec."""
+    """One resource kind: its names, its served versions (the first is the stored one) and its spec.
+
+    ``acted_on`` = the control plane makes configuration of it; else it is checked and stored, and a warning says so.
+    An empty ``short_name`` = none.
+    """
 
     group: str
     kind: str
@@ -112,3 +146,4 @@ class Kind:
     spec: Message
     columns: tuple[Column, ...]
     description: str
+    acted_on: bool = True
