@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 """(namespace, name)"""
+ConfigKey = tuple[str, str, str]
+"""(kind, namespace, name)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class MeshSnapshot:
     """Ready and unready endpoints by the Service's host name."""
     pods: Mapping[str, Pod] = field(default_factory=dict)
     """By address."""
+    hosts_at: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Address: hosts of the Services whose endpoints it serves."""
     virtual_services: Mapping[Key, VirtualService] = field(default_factory=dict)
     destination_rules: Mapping[Key, DestinationRule] = field(default_factory=dict)
     peer_authentications: Mapping[Key, PeerAuthentication] = field(default_factory=dict)
@@ -38,20 +42,29 @@ class MeshSnapshot:
 class Change:
     """What differs between two snapshots.
 
-    ``endpoints``: hosts of which nothing but addresses changed. ``proxies``: addresses of pods whose own part of the
-    mesh changed (their labels, the Services that lead to them).
+    ``endpoints``: hosts of which addresses changed. ``services``: hosts of Services that came, went or changed, or whose
+    servers' identities did. ``configs``: VirtualServices and DestinationRules. ``proxies``: addresses of pods whose own
+    part of the mesh changed (their labels, the Services that lead to them). ``full``: anything may differ.
     """
 
     full: bool = False
     endpoints: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
+    configs: frozenset[ConfigKey] = frozenset()
     proxies: frozenset[str] = frozenset()
 
     def __or__(self, other: Change) -> Change:
         return Change(
             full=self.full or other.full,
             endpoints=self.endpoints | other.endpoints,
+            services=self.services | other.services,
+            configs=self.configs | other.configs,
             proxies=self.proxies | other.proxies,
         )
 
+    def keys(self, kind: str) -> list[Key]:
+        """The changed objects of a kind."""
+        return [(namespace, name) for found, namespace, name in sorted(self.configs) if found == kind]
+
     def __bool__(self) -> bool:
-        return self.full or bool(self.endpoints) or bool(self.proxies)
+        return self.full or bool(self.endpoints or self.services or self.configs or self.proxies)

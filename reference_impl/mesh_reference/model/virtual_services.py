@@ -192,7 +192,18 @@ class VirtualService:
     gateways: tuple[str, ...]
     http: tuple[HttpRoute, ...]
     export_to: frozenset[str]
+    label_keys: frozenset[str] = frozenset()
+    """Keys of the source labels that its matches look at (M12)."""
     warnings: tuple[str, ...] = ()
+
+    def takes_as(self, other: VirtualService) -> bool:
+        """Does it take the same hosts, of the same clients and in the same order, as ``other`` did?"""
+        return (self.hosts, self.gateways, self.export_to, self.meta.age_key) == (
+            other.hosts,
+            other.gateways,
+            other.export_to,
+            other.meta.age_key,
+        )
 
     def destinations(self) -> frozenset[str]:
         """Every host this VirtualService may send requests or copies to."""
@@ -216,12 +227,14 @@ def read_virtual_service(obj: Mapping[str, Any], domain: str) -> VirtualService:
         spec.unsupported("http", "a VirtualService without hosts is a delegate (R19), and nothing refers to one")
     spec.unsupported("tls", "TLS connections go to the Service they were opened to")
     spec.unsupported("tcp", "TCP connections go to the Service they were opened to")
+    http = tuple(route for route in map(reader.route, spec.each("http")) if route is not None)
     return VirtualService(
         meta=meta,
         hosts=hosts,
         gateways=spec.texts("gateways") or (MESH,),
-        http=tuple(route for route in map(reader.route, spec.each("http")) if route is not None),
+        http=http,
         export_to=frozenset(spec.texts("exportTo")),
+        label_keys=frozenset(key for route in http for match in route.matches for key, _value in match.source_labels),
         warnings=tuple(origin.warnings),
     )
 

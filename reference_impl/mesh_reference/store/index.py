@@ -36,6 +36,8 @@ WATCHED = (
     resources.PEER_AUTHENTICATIONS,
 )
 """What a snapshot is made from."""
+INCREMENTAL = frozenset({"VirtualService", "DestinationRule"})
+"""Kinds of which a change is followed to what is made of it; of any other one everything is made anew."""
 NOTHING = Change()
 EVERYTHING = Change(full=True)
 
@@ -60,7 +62,7 @@ class MeshIndex:
         self._slice_hosts: dict[Key, str] = {}
         self._pods: dict[str, Pod] = {}
         self._pod_addresses: dict[Key, str] = {}
-        self._hosts_at: dict[str, set[str]] = {}
+        self._hosts_at: dict[str, frozenset[str]] = {}
         """Address: hosts of the Services whose slices list it."""
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
         self._typed: dict[str, dict[Key, Any]] = {kind: {} for kind in _READERS}
@@ -90,6 +92,7 @@ class MeshIndex:
             services=dict(self._services),
             endpoints=dict(self._endpoints),
             pods=dict(self._pods),
+            hosts_at=dict(self._hosts_at),
             virtual_services=dict(self._typed["VirtualService"]),
             destination_rules=dict(self._typed["DestinationRule"]),
             peer_authentications=dict(self._typed["PeerAuthentication"]),
@@ -101,7 +104,13 @@ class MeshIndex:
         if obj is not None:
             self._services[host] = read_service(obj, self._domain)
         after = self._services.get(host)
-        return NOTHING if _same_service(before, after) else EVERYTHING
+        if _same_service(before, after):
+            return NOTHING
+        if any(item is not None and item.external_name for item in (before, after)):
+            # An alias changes what other hosts' names mean.
+            return EVERYTHING
+        here = frozenset(endpoint.address for endpoint in self._endpoints.get(host, ()))
+        return Change(services=frozenset({host}), endpoints=frozenset({host}), proxies=here)
 
     def _take_slice(self, key: Key, obj: Json | None) -> Change:
         read = read_slice(obj) if obj is not None else None
@@ -152,21 +161,26 @@ class MeshIndex:
             self._endpoints.pop(host, None)
         here = {endpoint.address for endpoint in after}
         for gone in {endpoint.address for endpoint in before} - here:
-            self._hosts_at[gone].discard(host)
-            if not self._hosts_at[gone]:
+            rest = self._hosts_at[gone] - {host}
+            if rest:
+                self._hosts_at[gone] = rest
+            else:
                 del self._hosts_at[gone]
         for address in here:
-            self._hosts_at.setdefault(address, set()).add(host)
+            self._hosts_at[address] = self._hosts_at.get(address, frozenset()) | {host}
         service = self._services.get(host)
+        # A cluster names the identities of its servers; a headless Service's listeners are its endpoints.
+        more = _identities(before) != _identities(after) or bool(service and service.headless)
         return Change(
-            # A cluster names the identities of its servers; a headless Service's listeners are its endpoints.
-            full=_identities(before) != _identities(after) or bool(service and service.headless),
+            services=frozenset({host} if more else ()),
             endpoints=frozenset({host}),
             proxies=frozenset(address for address, _ports in _places(before) ^ _places(after)),
         )
 
     def _take_config(self, kind: str, key: Key, obj: Json | None) -> Change:
         known, name = self._typed[kind], (kind, *key)
+        if obj is not None and _same_config(self.configs.get(name), obj):
+            return NOTHING
         before = known.pop(key, None)
         self.configs.pop(name, None)
         self.problems.pop(name, None)
@@ -179,7 +193,9 @@ class MeshIndex:
                 self.problems[name] = [Problem(object=f"{kind} {key[0]}/{key[1]}", text=str(error), served=False)]
             else:
                 self._note_warnings(name, known[key].warnings)
-        return EVERYTHING if before != known.get(key) else NOTHING
+        if before == known.get(key):
+            return NOTHING
+        return Change(configs=frozenset({name})) if kind in INCREMENTAL else EVERYTHING
 
     def _note_warnings(self, name: tuple[str, str, str], warnings: tuple[str, ...]) -> None:
         for warning in warnings:
@@ -194,6 +210,14 @@ _READERS: Mapping[str, Callable[[Json, str], Any]] = {
     "DestinationRule": read_destination_rule,
     "PeerAuthentication": lambda obj, _domain: read_peer_authentication(obj),
 }
+
+
+def _same_config(before: Json | None, after: Json) -> bool:
+    """Equal but for what a write to status or annotations changes."""
+    if before is None or before.get("spec") != after.get("spec"):
+        return False
+    old, new = before["metadata"], after["metadata"]
+    return all(old.get(key) == new.get(key) for key in ("uid", "creationTimestamp"))
 
 
 def _same_service(before: Service | None, after: Service | None) -> bool:
@@ -218,7 +242,9 @@ def _same_service(before: Service | None, after: Service | None) -> bool:
 
 
 def _identities(endpoints: tuple[Endpoint, ...]) -> frozenset[tuple[str, str]]:
-    return frozenset((endpoint.namespace, endpoint.service_account) for endpoint in endpoints)
+    return frozenset(
+        (endpoint.namespace, endpoint.service_account) for endpoint in endpoints if endpoint.service_account
+    )
 
 
 def _places(endpoints: tuple[Endpoint, ...]) -> frozenset[tuple[str, tuple[tuple[str, int], ...]]]:

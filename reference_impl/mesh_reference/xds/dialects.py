@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from mesh_reference.xds.resources import WHOLE_STATE
+from mesh_reference.xds import wire
+from mesh_reference.xds.resources import WHOLE_STATE, WILDCARD_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +24,8 @@ class Dialect(Protocol):
 
     method: str
     request_type: Any
+    splits_routes: bool
+    """Can virtual hosts be told one by one?"""
 
     def receive(self, subscription: Subscription, request: Any) -> Asked | None:
         """Take the request into the subscription; say what is to be answered."""
@@ -36,7 +39,7 @@ class Dialect(Protocol):
         changed: Mapping[str, Encoded],
         removed: Iterable[str],
         held: Mapping[str, Encoded],
-    ) -> Any:
+    ) -> bytes:
         """``changed`` and ``removed`` since the last response; ``held`` is all that the proxy shall hold afterwards."""
         ...
 
@@ -46,6 +49,7 @@ class StateOfTheWorld:
 
     method = "StreamAggregatedResources"
     request_type = discovery_pb2.DiscoveryRequest
+    splits_routes = False
 
     def receive(self, subscription: Subscription, request: discovery_pb2.DiscoveryRequest) -> Asked | None:
         return subscription.receive_state(request, whole=request.type_url in WHOLE_STATE)
@@ -58,14 +62,9 @@ class StateOfTheWorld:
         changed: Mapping[str, Encoded],
         removed: Iterable[str],  # noqa: ARG002  told by what is left out
         held: Mapping[str, Encoded],
-    ) -> discovery_pb2.DiscoveryResponse:
+    ) -> bytes:
         told = held if type_url in WHOLE_STATE else changed
-        return discovery_pb2.DiscoveryResponse(
-            type_url=type_url,
-            version_info=version,
-            nonce=nonce,
-            resources=[made.body for made in told.values()],
-        )
+        return wire.state_response(version, (made.value for made in told.values()), type_url, nonce)
 
 
 class Delta:
@@ -73,9 +72,10 @@ class Delta:
 
     method = "DeltaAggregatedResources"
     request_type = discovery_pb2.DeltaDiscoveryRequest
+    splits_routes = True
 
     def receive(self, subscription: Subscription, request: discovery_pb2.DeltaDiscoveryRequest) -> Asked | None:
-        return subscription.receive_delta(request, whole=request.type_url in WHOLE_STATE)
+        return subscription.receive_delta(request, whole=request.type_url in WILDCARD_TYPES)
 
     def response(
         self,
@@ -85,14 +85,6 @@ class Delta:
         changed: Mapping[str, Encoded],
         removed: Iterable[str],
         held: Mapping[str, Encoded],  # noqa: ARG002  the proxy keeps what is not named
-    ) -> discovery_pb2.DeltaDiscoveryResponse:
-        return discovery_pb2.DeltaDiscoveryResponse(
-            type_url=type_url,
-            system_version_info=version,
-            nonce=nonce,
-            resources=[
-                discovery_pb2.Resource(name=made.name, version=made.version, resource=made.body)
-                for made in changed.values()
-            ],
-            removed_resources=sorted(removed),
-        )
+    ) -> bytes:
+        resources = ((made.head, made.value) for made in changed.values())
+        return wire.delta_response(version, resources, type_url, nonce, sorted(removed))

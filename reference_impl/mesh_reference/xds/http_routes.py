@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from mesh_reference.xds.route_matches import Client
 
 
+def any_for(service: VirtualService, client: Client, port: int) -> bool:
+    """Is there a route left for this client at all (F5)?"""
+    return any(
+        not route.matches or any(applies(match, client, port) for match in route.matches) for route in service.http
+    )
+
+
 def for_virtual_service(
     service: VirtualService, client: Client, port: int, targets: Targets
 ) -> tuple[routes.Route, ...]:

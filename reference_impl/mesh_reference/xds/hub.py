@@ -43,6 +43,7 @@ class Hub:
 
     def remove(self, session: Session) -> None:
         self._sessions.discard(session)
+        self.configuration.keep_only(found.proxy for found in self._sessions)
         metrics.CONNECTED.set(len(self._sessions))
 
     def close(self) -> None:

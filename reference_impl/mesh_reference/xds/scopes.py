@@ -5,6 +5,7 @@ Pure, and made once per snapshot and namespace: every proxy of a namespace share
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mesh_reference.model.services import Service
-    from mesh_reference.model.snapshot import MeshSnapshot
+    from mesh_reference.model.snapshot import Change, Key, MeshSnapshot
     from mesh_reference.model.virtual_services import VirtualService
 
 
 class Scope:
-    """The view of one namespace."""
+    """The view of one namespace. ``successor`` makes the next one at the cost of what changed."""
 
     def __init__(self, snapshot: MeshSnapshot, namespace: str, root_namespace: str) -> None:
         self.snapshot = snapshot
@@ -31,20 +32,92 @@ class Scope:
         seen = {host: service for host, service in snapshot.services.items() if service.visible_from(namespace)}
         self.services: dict[str, Service] = {host: seen[host] for host in sorted(seen) if not seen[host].external_name}
         self._aliases = {host: service.external_name for host, service in seen.items() if service.external_name}
+        self._by_port = _by_port(self.services.values())
         self.virtual_services = _mesh_virtual_services(snapshot.virtual_services.values(), namespace)
         self._rules = _rules_by_namespace(snapshot.destination_rules.values())
+        self._index_rules()
+
+    def _index_rules(self) -> None:
         self._wildcards = {
             namespace: [pattern for pattern in by_host if pattern.startswith("*")]
             for namespace, by_host in self._rules.items()
         }
-        self._selecting = [
-            rule.host for rules in self._rules.get(namespace, {}).values() for rule in rules if rule.selector
-        ]
+        own = self._rules.get(self.namespace, {})
+        self._selecting = [rule.host for rules in own.values() for rule in rules if rule.selector]
         self._rule_cache: dict[tuple[str, frozenset[tuple[str, str]]], DestinationRule | None] = {}
-        self._by_port: dict[int, list[Service]] = defaultdict(list)
-        for service in self.services.values():
-            for port in service.ports:
-                self._by_port[port.number].append(service)
+
+    def successor(self, snapshot: MeshSnapshot, change: Change) -> Scope:
+        """The scope of the next snapshot, which differs from this one's by ``change`` (and is not ``full``)."""
+        out = copy.copy(self)
+        out.follow(snapshot, change)
+        return out
+
+    def follow(self, snapshot: MeshSnapshot, change: Change) -> None:
+        """Become the scope of the next snapshot: for a copy that nobody else has seen."""
+        before, self.snapshot = self.snapshot, snapshot
+        if change.services:
+            self._take_services(before, change.services)
+        routed = change.keys("VirtualService")
+        ruled = change.keys("DestinationRule")
+        if routed:
+            self._take_virtual_services(before, routed)
+        if ruled:
+            self._take_rules(before, ruled)
+        elif change.services:
+            # A rule is looked for in the Service's namespace, too.
+            self._rule_cache = {key: rule for key, rule in self._rule_cache.items() if key[0] not in change.services}
+
+    def _take_services(self, before: MeshSnapshot, changed: frozenset[str]) -> None:
+        """No ExternalName among them: those make a change full."""
+        services = dict(self.services)
+        ports: set[int] = set()
+        for host in changed:
+            for found in (before.services.get(host), self.snapshot.services.get(host)):
+                ports.update(port.number for port in found.ports) if found else None
+            service = self.snapshot.services.get(host)
+            if service is not None and service.visible_from(self.namespace):
+                services[host] = service
+            else:
+                services.pop(host, None)
+        if services.keys() != self.services.keys():
+            services = {host: services[host] for host in sorted(services)}
+        self.services = services
+        by_port = _by_port(services.values(), ports)
+        self._by_port = {port: found for port, found in self._by_port.items() if port not in ports} | by_port
+
+    def _take_virtual_services(self, before: MeshSnapshot, keys: list[Key]) -> None:
+        """One that only routes otherwise keeps its place; any other change sorts them anew."""
+        found = list(self.virtual_services)
+        for key in keys:
+            old, new = before.virtual_services.get(key), self.snapshot.virtual_services.get(key)
+            if old is None or new is None or not new.takes_as(old):
+                found = _mesh_virtual_services(self.snapshot.virtual_services.values(), self.namespace)
+                break
+            index = next((at for at, item in enumerate(found) if item is old), None)
+            if index is not None:
+                found[index] = new
+        self.virtual_services = found
+
+    def _take_rules(self, before: MeshSnapshot, keys: list[Key]) -> None:
+        self._rules = dict(self._rules)
+        touched = {
+            (key[0], rule.host)
+            for key in keys
+            for rule in (before.destination_rules.get(key), self.snapshot.destination_rules.get(key))
+            if rule is not None
+        }
+        for namespace, host in touched:
+            by_host = dict(self._rules.get(namespace, {}))
+            group = [
+                rule
+                for rule in self.snapshot.destination_rules.values()
+                if rule.host == host and rule.meta.namespace == namespace
+            ]
+            by_host.pop(host, None)
+            if group:
+                by_host[host] = merge(group)
+            self._rules[namespace] = by_host
+        self._index_rules()
 
     def on_port(self, port: int) -> list[Service]:
         """Services with that port, by host name."""
@@ -101,6 +174,16 @@ class Scope:
                 found[pattern] = next((rule for rule in fitting if rule.selector), fitting[0])
         best = hosts.most_specific(found, host)
         return found[best] if best is not None else None
+
+
+def _by_port(services: Iterable[Service], ports: set[int] | None = None) -> dict[int, list[Service]]:
+    """Services by port number, in their order; of ``ports`` only."""
+    out: dict[int, list[Service]] = {}
+    for service in services:
+        for port in service.ports:
+            if ports is None or port.number in ports:
+                out.setdefault(port.number, []).append(service)
+    return out
 
 
 def _private(rule: DestinationRule) -> bool:

@@ -40,17 +40,11 @@ def register(server: grpc.aio.Server, hub: Hub, authenticator: Authenticator | N
     handlers = {
         dialect.method: grpc.stream_stream_rpc_method_handler(
             service.handler(dialect),
-            request_deserializer=dialect.request_type.FromString,
-            response_serializer=_serialize,
+            request_deserializer=dialect.request_type.FromString,  # responses are bytes already
         )
         for dialect in dialects
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-
-
-def _serialize(message: Any) -> bytes:
-    data: bytes = message.SerializeToString()
-    return data
 
 
 Handler = Callable[[AsyncIterator[Any], grpc.aio.ServicerContext], Awaitable[None]]
@@ -69,7 +63,7 @@ class _Service:
                 return
             proxy = await self._proxy(first, caller, context)
             session = Session(proxy, context.peer(), dialect, self._hub.configuration, context.write)
-            session.receive(first)
+            await session.receive(first)
             self._hub.add(session)
             logger.info("%s connected from %s (%s)", proxy.id, context.peer(), dialect.method)
             reader = asyncio.create_task(_read(requests, session), name=f"read {proxy.id}")
@@ -119,7 +113,7 @@ def foreign(proxy: Proxy, caller: Caller) -> str:
 async def _read(requests: AsyncIterator[Any], session: Session) -> None:
     try:
         async for request in requests:
-            session.receive(request)
+            await session.receive(request)
     except grpc.RpcError as error:
         logger.debug("the stream of %s broke: %s", session.proxy.id, error)
     finally:

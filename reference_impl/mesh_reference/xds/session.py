@@ -14,20 +14,33 @@ from typing import TYPE_CHECKING, Any
 
 from mesh_reference.model.snapshot import Change
 from mesh_reference.xds import metrics
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT, WHOLE_STATE, Encoded
+from mesh_reference.xds.resources import (
+    CLUSTER,
+    ENDPOINT,
+    LISTENER,
+    ROUTE,
+    SHORT,
+    VIRTUAL_HOST,
+    WHOLE_STATE,
+    Encoded,
+)
+from mesh_reference.xds.route_tables import tombstone
 from mesh_reference.xds.subscriptions import Asked, Subscription
 
 if TYPE_CHECKING:
     from mesh_reference.model.proxies import Proxy
-    from mesh_reference.xds.configuration import Configuration
+    from mesh_reference.xds.configuration import Configuration, Inbound
     from mesh_reference.xds.dialects import Dialect
+    from mesh_reference.xds.views import Names
 
 logger = logging.getLogger(__name__)
 
 WARM_SECONDS = 1.0
 """How long routes wait for a proxy to ask for the endpoints of new clusters; then they go out all the same."""
+INBOX_LIMIT = 64
+"""Requests of a stream that may wait to be read; a proxy that sends more has to wait itself."""
 
-Write = Callable[[Any], Awaitable[None]]
+Write = Callable[[bytes], Awaitable[None]]
 
 
 class Session:
@@ -45,14 +58,23 @@ class Session:
         self._write = write
         self._inbox: deque[Any] = deque()
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._closed = False
         self._nonces = 0
-        self._clusters: dict[str, Encoded] = {}
-        """What the proxy was last given, to keep it while routes may still lead there."""
+        self._held: dict[str, Encoded] = {}
+        """State of the world only: the clusters that the proxy has, to keep them while routes may still lead there."""
         self._steps: deque[Callable[[], Awaitable[None]]] = deque()
         self._awaited: frozenset[str] = frozenset()
         """New clusters whose endpoints the proxy has not asked for."""
         self._warm_until = 0.0
+        self._rewarmed: set[str] = set()
+        """Changed clusters: they warm up anew, and may wait for their endpoints though those are the same."""
+        self._view_key = configuration.view_key(proxy)
+        self._seen = configuration.view(proxy).version
+        self._own: Inbound = configuration.inbound(proxy)
+        self._differing: Names | None = {}
+        """By type, the names that the push under way has to look at; None = all."""
 
     @property
     def in_step(self) -> bool:
@@ -60,13 +82,18 @@ class Session:
         waiting = bool(self._steps) or self._next is not None
         return not waiting and all(item.nonce == item.acked_nonce for item in self.subscriptions.values())
 
-    def receive(self, request: Any) -> None:
+    async def receive(self, request: Any) -> None:
+        """Take a request; waits while too many wait already, and with it the proxy."""
         self._inbox.append(request)
         self._wake.set()
+        if len(self._inbox) >= INBOX_LIMIT:
+            self._room.clear()
+            await self._room.wait()
 
     def close(self) -> None:
         self._closed = True
         self._wake.set()
+        self._room.set()
 
     def notify(self, configuration: Configuration, change: Change, since: float) -> None:
         """A newer configuration is there; changes that come while one is pushed are pushed together after it."""
@@ -82,16 +109,20 @@ class Session:
             await self._sleep()
             while self._inbox and not self._closed:
                 await self._answer(self._inbox.popleft())
+            self._room.set()
             await self._go_on()
 
     async def _sleep(self) -> None:
-        try:
-            async with asyncio.timeout_at(self._warm_until if self._awaited else None):
-                await self._wake.wait()
-        except TimeoutError:
-            names = ", ".join(sorted(self._awaited))
-            logger.warning("%s did not ask for the endpoints of %s in time: going on", self.proxy.id, names)
-            self._awaited = frozenset()
+        if not self._awaited:
+            await self._wake.wait()
+        else:
+            try:
+                async with asyncio.timeout_at(self._warm_until):
+                    await self._wake.wait()
+            except TimeoutError:
+                names = ", ".join(sorted(self._awaited))
+                logger.warning("%s did not ask for the endpoints of %s in time: going on", self.proxy.id, names)
+                self._awaited = frozenset()
         self._wake.clear()
 
     async def _answer(self, request: Any) -> None:
@@ -111,10 +142,12 @@ class Session:
                 request.error_detail.message,
             )
             self._awaited = frozenset()
-        if type_url == ENDPOINT:
+        if self._awaited and type_url == ENDPOINT:
             self._awaited -= subscription.names
         if asked is not None:
             await self._respond(subscription, asked)
+        if type_url == ROUTE and self.dialect.splits_routes:
+            await self._follow_routes(subscription, asked)
 
     async def _respond(self, subscription: Subscription, asked: Asked) -> None:
         """Answer a request: what it asks for goes out even when it was sent before."""
@@ -123,6 +156,18 @@ class Session:
         due = subscription.stale((made.name, made.version) for made in found.values()) if asked.first else set(found)
         removed = set(subscription.sent) - set(found) if asked.everything else set(asked.names - found.keys())
         await self._send(subscription, {name: found[name] for name in due}, removed, found)
+
+    async def _follow_routes(self, routes: Subscription, asked: Asked | None) -> None:
+        """Envoy asks for virtual hosts once, without names: those of further route configurations go out unasked."""
+        hosts = self.subscriptions.get(VIRTUAL_HOST)
+        if hosts is None:
+            return
+        for name in [name for name in hosts.sent if name.partition("/")[0] not in routes.names]:
+            del hosts.sent[name]
+        if asked is not None:
+            found = self._configuration.view(self.proxy).virtual_hosts(sorted(asked.names))
+            if found:
+                await self._send(hosts, found, (), found)
 
     async def _go_on(self) -> None:
         """Push as far as possible: the steps of the push under way, then the next one."""
@@ -141,72 +186,120 @@ class Session:
         self._next, self._change = None, Change()
         if configuration is None:
             return
-        full = change.full or self.proxy.address in change.proxies
         self._configuration = configuration
-        if full:
+        view, key, own = (
+            configuration.view(self.proxy),
+            configuration.view_key(self.proxy),
+            configuration.inbound(self.proxy),
+        )
+        differing = view.changed_since(self._seen) if key == self._view_key and not change.full else None
+        if differing is not None and own is not self._own:
+            for type_url in WHOLE_STATE:
+                names = frozenset((*self._own.of(type_url), *own.of(type_url)))
+                differing[type_url] = differing.get(type_url, frozenset()) | names
+        self._differing, self._view_key, self._seen, self._own = differing, key, view.version, own
+        if differing is None or any(differing.values()):
             self._steps.extend((self._push_clusters, self._push_endpoints, self._push_listeners, self._push_routes))
-            self._steps.append(self._remove_clusters)
-        elif change.endpoints:
-            self._steps.append(lambda: self._push_some_endpoints(change.endpoints))
+            self._steps.extend((self._push_hosts, self._remove_clusters))
         since = self._since
         self._steps.append(lambda: self._finish(since))
+
+    def _look_at(self, subscription: Subscription | None) -> Iterable[str] | None:
+        """The names of the type that this push may have to send: a few, or all that the proxy holds or shall hold."""
+        if subscription is None:
+            return ()
+        if self._differing is None:
+            return None
+        names = self._differing.get(subscription.type_url, frozenset())
+        return names if subscription.wildcard else names & subscription.names
 
     async def _push_clusters(self) -> None:
         """New and changed clusters; those that are gone stay until the routes have left them."""
         subscription = self.subscriptions.get(CLUSTER)
-        if subscription is None:
+        names = self._look_at(subscription)
+        if subscription is None or (names is not None and not names):
             return
-        found = self._subscribed(subscription, None)
-        kept = {name: made for name, made in self._clusters.items() if name not in found}
+        found = self._subscribed(subscription, names)
         due = subscription.stale((made.name, made.version) for made in found.values())
         if not due:
             return
-        new = due - self._clusters.keys()
-        await self._send(subscription, {name: found[name] for name in due}, (), {**found, **kept})
+        new = due - subscription.sent.keys()
+        held: Mapping[str, Encoded] = {}
+        if not self.dialect.splits_routes:
+            held = self._subscribed(subscription, None)
+            held = {**held, **{name: made for name, made in self._held.items() if name not in held}}
+        await self._send(subscription, {name: found[name] for name in due}, (), held)
         endpoints = self.subscriptions.get(ENDPOINT)
         if endpoints is not None:
-            # A changed cluster warms up anew, and may wait for its endpoints though they are the same.
             for name in due:
                 endpoints.sent.pop(name, None)
+            self._rewarmed |= due
             self._awaited = frozenset(name for name in new if found[name].needs_endpoints) - endpoints.names
             self._warm_until = asyncio.get_running_loop().time() + WARM_SECONDS
 
     async def _remove_clusters(self) -> None:
         subscription = self.subscriptions.get(CLUSTER)
-        if subscription is None:
+        names = self._look_at(subscription)
+        if subscription is None or (names is not None and not names):
             return
-        found = self._subscribed(subscription, None)
-        gone = set(subscription.sent) - found.keys()
+        found = self._subscribed(subscription, names)
+        looked_at = subscription.sent.keys() if names is None else subscription.sent.keys() & set(names)
+        gone = looked_at - found.keys()
         if gone:
-            await self._send(subscription, {}, gone, found)
+            held = {} if self.dialect.splits_routes else self._subscribed(subscription, None)
+            await self._send(subscription, {}, gone, held)
 
     async def _push_endpoints(self) -> None:
         subscription = self.subscriptions.get(ENDPOINT)
-        if subscription is not None:
-            # A Service that is gone keeps its endpoints as long as its cluster is kept.
-            clusters = self._configuration.all_of(CLUSTER, self.proxy)
-            await self._push_named(subscription, [name for name in subscription.names if name in clusters])
-
-    async def _push_some_endpoints(self, hosts: frozenset[str]) -> None:
-        subscription = self.subscriptions.get(ENDPOINT)
-        if subscription is not None:
-            names = [name for name in subscription.names if name.rpartition("|")[2] in hosts]
-            await self._push_named(subscription, names)
+        if subscription is None:
+            return
+        names = self._look_at(subscription)
+        wanted = subscription.names if names is None else {*names, *(self._rewarmed & subscription.names)}
+        self._rewarmed = set()
+        # A Service that is gone keeps its endpoints as long as its cluster is kept.
+        clusters = self._configuration.view(self.proxy).clusters
+        await self._push_named(subscription, [name for name in wanted if name in clusters])
 
     async def _push_listeners(self) -> None:
         subscription = self.subscriptions.get(LISTENER)
-        if subscription is None:
+        names = self._look_at(subscription)
+        if subscription is None or (names is not None and not names):
             return
-        found = self._subscribed(subscription, None)
+        found = self._subscribed(subscription, names)
         due = subscription.stale((made.name, made.version) for made in found.values())
-        gone = set(subscription.sent) - found.keys()
+        gone = (subscription.sent.keys() if names is None else subscription.sent.keys() & set(names)) - found.keys()
         if due or gone:
-            await self._send(subscription, {name: found[name] for name in due}, gone, found)
+            held = {} if self.dialect.splits_routes else self._subscribed(subscription, None)
+            await self._send(subscription, {name: found[name] for name in due}, gone, held)
 
     async def _push_routes(self) -> None:
         subscription = self.subscriptions.get(ROUTE)
+        names = self._look_at(subscription)
         if subscription is not None:
-            await self._push_named(subscription, subscription.names)
+            await self._push_named(subscription, subscription.names if names is None else names)
+
+    async def _push_hosts(self) -> None:
+        """Virtual hosts one by one, all of a push in one response: domains may move from one to another."""
+        subscription, routes = self.subscriptions.get(VIRTUAL_HOST), self.subscriptions.get(ROUTE)
+        if subscription is None or routes is None:
+            return
+        names = self._look_at(subscription)
+        if names is None:
+            found = self._configuration.view(self.proxy).virtual_hosts(sorted(routes.names))
+            gone = subscription.sent.keys() - found.keys()
+        else:
+            names = [name for name in names if name.partition("/")[0] in routes.names]
+            found = self._configuration.named(VIRTUAL_HOST, self.proxy, names)
+            gone = (subscription.sent.keys() & set(names)) - found.keys()
+        due = subscription.stale((made.name, made.version) for made in found.values())
+        changed = {name: found[name] for name in due} | self._tombstones(subscription, gone)
+        if changed:
+            await self._send(subscription, changed, (), {})
+
+    def _tombstones(self, subscription: Subscription, gone: Iterable[str]) -> dict[str, Encoded]:
+        """What to send for hosts that are gone, as far as the proxy does not have it already."""
+        made = {name: tombstone(name) for name in gone}
+        return {name: stone for name, stone in made.items() if subscription.sent.get(name) != stone.version}
 
     async def _push_named(self, subscription: Subscription, names: Iterable[str]) -> None:
         found = self._subscribed(subscription, names)
@@ -221,8 +314,12 @@ class Session:
         """What the proxy shall hold of ``names`` (None = of all it subscribed to), by the newest configuration."""
         type_url = subscription.type_url
         if names is None and subscription.wildcard:
+            if type_url == VIRTUAL_HOST:
+                routes = self.subscriptions.get(ROUTE)
+                return self._configuration.view(self.proxy).virtual_hosts(sorted(routes.names) if routes else ())
             return self._configuration.all_of(type_url, self.proxy)
-        return self._configuration.named(type_url, self.proxy, subscription.names if names is None else names)
+        names = subscription.names if names is None else names
+        return self._configuration.named(type_url, self.proxy, names, splits=self.dialect.splits_routes)
 
     async def _send(
         self,
@@ -231,20 +328,24 @@ class Session:
         removed: Iterable[str],
         held: Mapping[str, Encoded],
     ) -> None:
+        """``held`` is needed for the state of the world only."""
         self._nonces += 1
         nonce, version = f"{self._configuration.version}.{self._nonces}", self._configuration.version
         removed = set(removed)
+        if removed and subscription.type_url == VIRTUAL_HOST:
+            changed, removed = {**changed, **self._tombstones(subscription, removed)}, set()
         response = self.dialect.response(subscription.type_url, version, nonce, changed, removed, held)
         subscription.note_sent(nonce, version)
         for name in removed:
             subscription.sent.pop(name, None)
         subscription.sent.update((made.name, made.version) for made in changed.values())
-        if subscription.type_url in WHOLE_STATE:
+        if not self.dialect.splits_routes and subscription.type_url in WHOLE_STATE:
             subscription.sent.update((made.name, made.version) for made in held.values())
-        if subscription.type_url == CLUSTER:
-            self._clusters = dict(held)
+            if subscription.type_url == CLUSTER:
+                self._held = dict(held)
         kind = SHORT[subscription.type_url]
         metrics.PUSHES.labels(kind).inc()
-        metrics.SIZES.labels(kind).observe(response.ByteSize())
-        logger.debug("%s %s %s: %d changed, %d removed", self.proxy.id, kind, nonce, len(changed), len(removed))
+        metrics.SIZES.labels(kind).observe(len(response))
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s %s %s: %d changed, %d removed", self.proxy.id, kind, nonce, len(changed), len(removed))
         await self._write(response)

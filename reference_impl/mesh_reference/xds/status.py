@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT, VIRTUAL_HOST
 
 if TYPE_CHECKING:
     from mesh_reference.xds.hub import Hub
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_ISTIO = {CLUSTER: "cluster", LISTENER: "listener", ROUTE: "route", ENDPOINT: "endpoint"}
+_ISTIO = {CLUSTER: "cluster", LISTENER: "listener", ROUTE: "route", ENDPOINT: "endpoint", VIRTUAL_HOST: "virtual_host"}
 """Prefixes of Istio's /debug/syncz fields."""
 _DUMPS = {
     CLUSTER: ("ClustersConfigDump", "dynamic_active_clusters", "cluster"),
@@ -66,8 +66,8 @@ def config_dump(hub: Hub, proxy_id: str) -> Json | None:
     configs = []
     for type_url in PUSH_ORDER:
         subscription = session.subscriptions.get(type_url)
-        if subscription is None:
-            continue
+        if subscription is None or type_url not in _DUMPS:
+            continue  # virtual hosts are shown inside their route configuration, as in Envoy's dump
         kind, section, field = _DUMPS[type_url]
         found = (
             hub.configuration.all_of(type_url, session.proxy)

@@ -8,10 +8,10 @@ from mesh_reference.model.destination_rules import policy_for
 from mesh_reference.xds import names
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Mapping
 
     from mesh_reference.model.traffic_policies import ConsistentHash, TrafficPolicy
-    from mesh_reference.model.virtual_services import Destination, VirtualService
+    from mesh_reference.model.virtual_services import Destination
     from mesh_reference.xds.scopes import Scope
 
 
@@ -54,17 +54,6 @@ class ClientTargets:
     def policy(self, host: str, subset: str, port: int) -> TrafficPolicy:
         """The traffic policy of one cluster."""
         return policy_for(self._scope.destination_rule(host, self._labels), subset, port)
-
-    def key(self, service: VirtualService) -> Hashable:
-        """All that these lookups may answer for the destinations of a VirtualService, for caches."""
-        return tuple(
-            (
-                host,
-                self._scope.resolve_alias(host),
-                rule.refs if (rule := self._scope.destination_rule(host, self._labels)) else (),
-            )
-            for host in sorted(service.destinations())
-        )
 
 
 def _own_hash(policy: TrafficPolicy) -> ConsistentHash | None:

@@ -1,89 +1,126 @@
 """What proxies of one namespace have in common in one snapshot: clusters, endpoints, outbound listeners, routes. Pure.
 
-Each part is made when the first proxy asks and shared by all; a change of endpoints alone makes a view that shares the rest.
+Each part is made when the first proxy asks and shared by all. A change makes the next view, which shares with this one
+whatever the change does not concern, and remembers the names of what it made anew.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
-
-from envoy.config.route.v3 import route_pb2
-from google.protobuf import wrappers_pb2
 
 from mesh_reference.model.destination_rules import policy_for
 from mesh_reference.model.protocols import Protocol
-from mesh_reference.xds import clusters, endpoints, listeners_outbound, names, virtual_hosts
-from mesh_reference.xds.network_filters import MAX_DIRECT_RESPONSE
-from mesh_reference.xds.resources import Encoded, encode
+from mesh_reference.xds import clusters, endpoints, listeners_outbound, names
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Encoded, encode
 from mesh_reference.xds.route_matches import Client
+from mesh_reference.xds.route_tables import BUILD_ERRORS, Dirt, Place, RouteTable, split
 from mesh_reference.xds.scopes import Scope
 from mesh_reference.xds.targets import ClientTargets
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from envoy.config.listener.v3 import listener_pb2
-    from envoy.config.route.v3 import route_components_pb2
 
     from mesh_reference.model.services import Service, ServicePort
-    from mesh_reference.model.snapshot import MeshSnapshot
+    from mesh_reference.model.snapshot import Change, MeshSnapshot
     from mesh_reference.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 WILDCARD_TAKEN = frozenset({names.OUTBOUND_PORT, names.INBOUND_PORT, 15021, 15090})
 """Ports of the proxy's own listeners on 0.0.0.0: a Service of such a port is reached by passthrough."""
-BUILD_ERRORS = (ValueError, TypeError, OverflowError)
-"""What protobuf raises for a value that the field cannot hold."""
+MEMORY = 64
+"""How many changes back a view can tell what differs."""
+
+Names = dict[str, frozenset[str]]
+"""Type: names of the resources that differ."""
 
 
 class View:
     """Configuration shared by the proxies of ``namespace`` whose labels are alike where labels matter."""
 
-    def __init__(
-        self,
-        snapshot: MeshSnapshot,
-        settings: Settings,
-        namespace: str,
-        labels: Mapping[str, str],
-        memory: MutableMapping[Hashable, Encoded],
-    ) -> None:
+    def __init__(self, snapshot: MeshSnapshot, settings: Settings, namespace: str, labels: Mapping[str, str]) -> None:
         self._snapshot = snapshot
         self._settings = settings
         self._client = Client(namespace=namespace, labels=labels)
-        self._memory = memory
-        self.scope = Scope(snapshot, namespace, settings.root_namespace)
-        self.targets = ClientTargets(self.scope, labels)
+        self._place_in(Scope(snapshot, namespace, settings.root_namespace))
         self._clusters: dict[str, Encoded] | None = None
+        self._by_host: dict[str, tuple[str, ...]] = {}
+        """Host: names of its clusters."""
         self._listeners: dict[str, Encoded] | None = None
-        self._routes: dict[str, Encoded] = {}
+        self._messages: dict[Hashable, Encoded] = {}
+        """Outbound listeners by all that they are made of."""
+        self._tables: dict[str, RouteTable] = {}
         self._endpoints: dict[str, Encoded] = {}
+        self._history: tuple[tuple[int, Names], ...] = ((snapshot.version, {}),)
+        """Oldest first: versions, and what differs from the one before."""
 
-    def with_endpoints(self, snapshot: MeshSnapshot, hosts: frozenset[str]) -> View:
-        """The same view of a snapshot that differs only in the endpoints of ``hosts``."""
-        out = copy.copy(self)
-        out._snapshot = snapshot  # noqa: SLF001  a copy of this very object
-        out._endpoints = {name: kept for name, kept in self._endpoints.items() if _host(name) not in hosts}  # noqa: SLF001
-        return out
-
-    def made_clusters(self) -> Iterable[Encoded]:
-        """The clusters as far as anyone has asked for them."""
-        return (self._clusters or {}).values()
+    def _place_in(self, scope: Scope) -> None:
+        self.scope = scope
+        self.targets = ClientTargets(scope, self._client.labels)
+        self._place = Place(
+            scope=scope, client=self._client, targets=self.targets, outbound_policy=self._settings.outbound_policy
+        )
 
     @property
-    def clusters(self) -> dict[str, Encoded]:
+    def version(self) -> int:
+        """The snapshot's."""
+        return self._snapshot.version
+
+    def changed_since(self, version: int) -> Names | None:
+        """The names that may differ from the view of that version; None when that is too long ago to tell."""
+        if version == self.version:
+            return {}
+        if not any(known == version for known, _names in self._history):
+            return None
+        out: Names = {}
+        for known, differing in self._history:
+            if known > version:
+                for type_url, found in differing.items():
+                    out[type_url] = out.get(type_url, frozenset()) | found
+        return out
+
+    def successor(self, snapshot: MeshSnapshot, change: Change) -> View:
+        """The view of the next snapshot; ``change`` is not ``full``."""
+        out = copy.copy(self)
+        out.follow(snapshot, change)
+        return out
+
+    def follow(self, snapshot: MeshSnapshot, change: Change) -> None:
+        """Become the view of the next snapshot: for a copy that nobody else has seen."""
+        before, self._snapshot = self._snapshot, snapshot
+        differing: Names = {}
+        dirt = _dirt(before, snapshot, change)
+        if change.services or change.configs:
+            self._place_in(self.scope.successor(snapshot, change))
+            differing[CLUSTER] = self._renew_clusters(dirt)
+            differing[LISTENER] = self._renew_listeners(dirt)
+            differing[ROUTE], differing[VIRTUAL_HOST] = self._renew_routes(dirt)
+        stale = {name for name in self._endpoints if (host := _host(name)) in change.endpoints or dirt.rules(host)}
+        if stale:
+            self._endpoints = {name: kept for name, kept in self._endpoints.items() if name not in stale}
+        differing[ENDPOINT] = frozenset(stale)
+        differing = {type_url: found for type_url, found in differing.items() if found}
+        self._history = (*self._history[-MEMORY:], (self.version, differing))
+
+    @property
+    def clusters(self) -> Mapping[str, Encoded]:
         """Every outbound cluster that the namespace may use, and the fixed ones, by name."""
         if self._clusters is None:
-            self._clusters = {made.name: made for made in self._make_clusters()}
+            self._clusters = {fixed.name: encode(fixed.name, fixed) for fixed in clusters.fixed(self._settings)}
+            for host, service in self.scope.services.items():
+                self._add_clusters(self._clusters, host, service)
         return self._clusters
 
     @property
-    def listeners(self) -> dict[str, Encoded]:
+    def listeners(self) -> Mapping[str, Encoded]:
         """The virtual outbound listener and those it hands connections on to, by name."""
         if self._listeners is None:
-            self._listeners = {made.name: encode(made.name, made) for made in self._make_listeners()}
+            self._listeners = {made.name: made for made in self._make_listeners()}
         return self._listeners
 
     def endpoints(self, cluster: str) -> Encoded:
@@ -95,96 +132,182 @@ class View:
             self._endpoints[cluster] = encode(cluster, made)
         return self._endpoints[cluster]
 
-    def route(self, name: str) -> Encoded | None:
-        """The route configuration ``80`` or ``fqdn:80``; None for a name that is neither."""
-        if name not in self._routes:
-            made = self._make_route(name)
-            if made is None:
+    def route(self, name: str, *, splits: bool) -> Encoded | None:
+        """The route configuration ``80`` or ``fqdn:80``; None for a name that is neither.
+
+        ``splits``: of one with many hosts only the frame, the hosts come one by one.
+        """
+        if splits and name.isdigit():
+            return split(name)
+        table = self._table(name)
+        return table.whole if table is not None else None
+
+    def virtual_hosts(self, names_of_routes: Iterable[str]) -> dict[str, Encoded]:
+        """The hosts of those route configurations that come one by one."""
+        out: dict[str, Encoded] = {}
+        for name in names_of_routes:
+            if name.isdigit() and (table := self._table(name)) is not None:
+                out.update((made.name, made) for made in table.made.values())
+        return out
+
+    def virtual_host(self, resource: str) -> Encoded | None:
+        """One of them by its resource's name ``<route configuration>/<virtual host>``."""
+        route, _slash, host = resource.partition("/")
+        table = self._table(route) if route.isdigit() else None
+        return table.made.get(host) if table is not None else None
+
+    def _table(self, name: str) -> RouteTable | None:
+        if name not in self._tables:
+            host, colon, number = name.rpartition(":")
+            if not number.isdigit():
                 return None
-            self._routes[name] = encode(name, made)
-        return self._routes[name]
+            if not colon:
+                self._tables[name] = RouteTable.of_port(int(number), self._place)
+            else:
+                of_port = self._table(number)
+                planned = of_port.plans.get(names.virtual_host(host, int(number))) if of_port else None
+                self._tables[name] = RouteTable.of_host(name, planned, self._place)
+        return self._tables[name]
 
-    def _make_clusters(self) -> Iterator[Encoded]:
-        for fixed in clusters.fixed(self._settings):
-            yield encode(fixed.name, fixed)
+    def _renew_routes(self, dirt: Dirt) -> tuple[frozenset[str], frozenset[str]]:
+        """Names of route configurations and of virtual hosts that differ."""
+        before, after = self._tables, dict(self._tables)
+        whole: set[str] = set()
+        single: set[str] = set()
+        for name, table in before.items():
+            if not name.isdigit():
+                continue
+            after[name] = new = table.successor(self._place, dirt)
+            if new.made is table.made:
+                continue
+            whole.add(name)
+            differing = [
+                key for key in table.made.keys() | new.made.keys() if table.made.get(key) is not new.made.get(key)
+            ]
+            single.update(f"{name}/{key}" for key in differing)
+        self._tables = after
+        for name in [name for name in before if not name.isdigit()]:
+            host, _colon, number = name.rpartition(":")
+            if f"{number}/{names.virtual_host(host, int(number))}" in single:
+                del after[name]
+                whole.add(name)
+        return frozenset(whole), frozenset(single)
+
+    def _renew_clusters(self, dirt: Dirt) -> frozenset[str]:
+        if self._clusters is None:
+            return frozenset()
+        touched = {host for host in self._by_host if dirt.rules(host)} | dirt.services
+        if not touched:
+            return frozenset()
+        before, after = self._clusters, dict(self._clusters)
+        self._by_host = dict(self._by_host)
+        differing: set[str] = set()
+        for host in touched:
+            for name in self._by_host.pop(host, ()):
+                after.pop(name, None)
+                differing.add(name)
+            service = self.scope.services.get(host)
+            if service is not None:
+                self._add_clusters(after, host, service)
+                differing.update(self._by_host[host])
+        out = set()
+        for name in differing:
+            old, new = before.get(name), after.get(name)
+            if old is not None and new is not None and old.version == new.version:
+                after[name] = old
+            else:
+                out.add(name)
+        self._clusters = after
+        return frozenset(out)
+
+    def _add_clusters(self, into: dict[str, Encoded], host: str, service: Service) -> None:
+        rule = self.scope.destination_rule(host, self._client.labels)
+        servers = self._snapshot.endpoints.get(host, ())
+        accounts = sorted({(item.namespace, item.service_account) for item in servers if item.service_account})
+        sans = tuple(names.spiffe_id(self._settings.trust_domain, *account) for account in accounts)
+        mutual = service.headless and bool(servers) and all(item.tls_mode == "istio" for item in servers)
+        added = []
+        for port in service.ports:
+            for subset in ("", *dict.fromkeys(item.name for item in rule.subsets)) if rule else ("",):
+                name = names.outbound_cluster(host, port.number, subset)
+                policy = policy_for(rule, subset, port.number)
+                try:
+                    made = clusters.outbound(
+                        service, port, subset, rule, policy, sans, self._settings, all_mutual=mutual
+                    )
+                    into[name] = encode(name, made)
+                except BUILD_ERRORS as error:
+                    logger.error("cluster %s is left out: %s", name, error)  # noqa: TRY400  the text says it
+                    continue
+                added.append(name)
+        self._by_host[host] = tuple(added)
+
+    def _renew_listeners(self, dirt: Dirt) -> frozenset[str]:
+        if self._listeners is None or not dirt.services:
+            return frozenset()
+        before, after = self._listeners, {made.name: made for made in self._make_listeners()}
+        self._listeners = after
+        return frozenset(name for name in before.keys() | after.keys() if before.get(name) is not after.get(name))
+
+    def _make_listeners(self) -> Iterator[Encoded]:
+        used: dict[Hashable, Encoded] = {}
+
+        def made(key: Hashable, make: Callable[[], listener_pb2.Listener]) -> Encoded:
+            if key not in used:
+                used[key] = self._messages.get(key) or _encode_listener(make())
+            return used[key]
+
+        yield made("virtual", lambda: listeners_outbound.virtual_outbound(self._settings))
+        taken: set[str] = {names.VIRTUAL_OUTBOUND}
         for service in self.scope.services.values():
-            rule = self.scope.destination_rule(service.hostname, self._client.labels)
-            servers = self._snapshot.endpoints.get(service.hostname, ())
-            accounts = sorted({(item.namespace, item.service_account) for item in servers if item.service_account})
-            sans = tuple(names.spiffe_id(self._settings.trust_domain, *account) for account in accounts)
-            mutual = service.headless and bool(servers) and all(item.tls_mode == "istio" for item in servers)
             for port in service.ports:
-                for subset in ("", *dict.fromkeys(item.name for item in rule.subsets)) if rule else ("",):
-                    name = names.outbound_cluster(service.hostname, port.number, subset)
-                    refs = rule.refs if rule else ()
-                    key = (name, port, service.headless, service.meta.name, refs, sans, mutual)
-                    if key not in self._memory:
-                        policy = policy_for(rule, subset, port.number)
-                        try:
-                            made = clusters.outbound(
-                                service, port, subset, rule, policy, sans, self._settings, all_mutual=mutual
-                            )
-                            self._memory[key] = encode(name, made)
-                        except BUILD_ERRORS as error:
-                            logger.error("cluster %s is left out: %s", name, error)  # noqa: TRY400  the text says it
-                            continue
-                    yield self._memory[key]
+                for key, make in self._port_listeners(service, port, taken):
+                    found = made(key, make)
+                    taken.add(found.name)
+                    yield found
+        self._messages = used
 
-    def _make_listeners(self) -> Iterator[listener_pb2.Listener]:
-        yield listeners_outbound.virtual_outbound(self._settings)
-        made: set[str] = {names.VIRTUAL_OUTBOUND}
-        for service in self.scope.services.values():
-            for port in service.ports:
-                for listener in self._port_listeners(service, port, made):
-                    made.add(listener.name)
-                    yield listener
-
-    def _port_listeners(self, service: Service, port: ServicePort, made: set[str]) -> Iterator[listener_pb2.Listener]:
+    def _port_listeners(
+        self, service: Service, port: ServicePort, taken: set[str]
+    ) -> Iterator[tuple[Hashable, Callable[[], listener_pb2.Listener]]]:
         number, settings = port.number, self._settings
         if port.protocol.is_http:
-            if number not in WILDCARD_TAKEN and names.listener(names.WILDCARD, number) not in made:
-                yield listeners_outbound.http(number, settings)
+            if number not in WILDCARD_TAKEN and names.listener(names.WILDCARD, number) not in taken:
+                yield ("http", number), lambda: listeners_outbound.http(number, settings)
             return
         # A headless Service has no address of its own: its clients call its endpoints.
         servers = self._snapshot.endpoints.get(service.hostname, ()) if service.headless else ()
         addresses = service.addresses or tuple(sorted({item.address for item in servers if item.ready}))
-        cluster = names.outbound_cluster(service.hostname, number)
+        host, cluster = service.hostname, names.outbound_cluster(service.hostname, number)
         for address in addresses:
-            if names.listener(address, number) in made:
+            if names.listener(address, number) in taken:
                 continue
+            key = (port.protocol is Protocol.AUTO, address, number, host)
             if port.protocol is Protocol.AUTO:
-                yield listeners_outbound.detected(address, number, service.hostname, cluster, settings)
+                yield key, partial(listeners_outbound.detected, address, number, host, cluster, settings)
             else:
-                yield listeners_outbound.tcp(address, number, cluster, settings)
+                yield key, partial(listeners_outbound.tcp, address, number, cluster, settings)
 
-    def _make_route(self, name: str) -> route_pb2.RouteConfiguration | None:
-        host, colon, number = name.rpartition(":")
-        if not number.isdigit():
-            return None
-        port = int(number)
-        if colon:
-            service = self.scope.services.get(host)
-            planned = virtual_hosts.plan_one(self.scope, self._client, service, port, self.targets) if service else None
-            plans = [planned] if planned else []
-        else:
-            plans = virtual_hosts.plan(self.scope, self._client, port, self.targets)
-        hosts = [made for made in map(self._virtual_host, plans) if made is not None]
-        if not any("*" in made.domains for made in hosts):
-            hosts.append(virtual_hosts.catch_all(self._settings.outbound_policy))
-        return route_pb2.RouteConfiguration(
-            name=name,
-            virtual_hosts=hosts,
-            validate_clusters=wrappers_pb2.BoolValue(value=False),
-            ignore_port_in_host_matching=True,
-            max_direct_response_body_size_bytes=wrappers_pb2.UInt32Value(value=MAX_DIRECT_RESPONSE),
-        )
 
-    def _virtual_host(self, planned: virtual_hosts.HostPlan) -> route_components_pb2.VirtualHost | None:
-        try:
-            return virtual_hosts.build(planned, self._client, self.targets)
-        except BUILD_ERRORS as error:
-            logger.error("virtual host %s is left out: %s", planned.name, error)  # noqa: TRY400  the text says it
-            return None
+def _encode_listener(made: listener_pb2.Listener) -> Encoded:
+    return encode(made.name, made)
+
+
+def _dirt(before: MeshSnapshot, after: MeshSnapshot, change: Change) -> Dirt:
+    ruled = {
+        rule.host
+        for key in change.keys("DestinationRule")
+        for rule in (before.destination_rules.get(key), after.destination_rules.get(key))
+        if rule is not None
+    }
+    return Dirt(
+        services=change.services,
+        routed=tuple(
+            (key, before.virtual_services.get(key), after.virtual_services.get(key))
+            for key in change.keys("VirtualService")
+        ),
+        ruled=tuple(sorted(ruled)),
+    )
 
 
 def _host(cluster: str) -> str:

@@ -5,7 +5,7 @@ Planning is cheap and done for each push; building is done once per distinct pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from envoy.config.route.v3 import route_components_pb2 as routes
@@ -40,7 +40,7 @@ class HostPlan:
         return names.virtual_host(self.host, self.port)
 
 
-def plan(scope: Scope, client: Client, port: int, targets: Targets) -> list[HostPlan]:
+def plan(scope: Scope, client: Client, port: int) -> list[HostPlan]:
     """Every virtual host of the route configuration of ``port``, by name; no domain twice, the first owner keeps it.
 
     VirtualServices take hosts in the scope's order (B5, B6). A Service goes to the VirtualService that names it exactly,
@@ -51,20 +51,17 @@ def plan(scope: Scope, client: Client, port: int, targets: Targets) -> list[Host
         for service in scope.on_port(port)
         if (found := service.port(port)) is not None and found.protocol.is_http_or_auto
     }
-    owners = _owners(scope.virtual_services, on_port)
+    wild = _wild_owners(scope.virtual_services, on_port)
     plans: list[HostPlan] = []
     taken = _Domains(on_port)
     served: set[str] = set()
     for item in scope.virtual_services:
-        mine = [
-            service
-            for host, service in on_port.items()
-            if host not in served and (host in item.hosts or owners.get(host) is item)
-        ]
+        named = {host for host in item.hosts if host in on_port} | wild.get(id(item), set())
+        mine = [on_port[host] for host in sorted(named - served)]
         foreign = _foreign_hosts(item, on_port) if mine or port == 80 else []
         if not mine and not foreign:
             continue
-        if not http_routes.for_virtual_service(item, client, port, targets):
+        if not http_routes.any_for(item, client, port):
             continue  # F5: nothing left for this client, as if the VirtualService were not there
         for host in foreign:
             domains = taken.claim((host,))
@@ -79,18 +76,14 @@ def plan(scope: Scope, client: Client, port: int, targets: Targets) -> list[Host
     return sorted(plans, key=lambda entry: entry.name)
 
 
-def plan_one(scope: Scope, client: Client, service: Service, port: int, targets: Targets) -> HostPlan | None:
+def alone(planned: HostPlan) -> HostPlan:
     """The only virtual host of the route ``<fqdn>:<port>`` of an auto-detected port; its domain is ``*``."""
-    for found in plan(scope, client, port, targets):
-        if found.service is service:
-            return HostPlan(
-                host=found.host,
-                port=port,
-                domains=("*",),
-                service=service,
-                virtual_service=found.virtual_service,
-            )
-    return None
+    return replace(planned, domains=("*",))
+
+
+def owned_by(planned: HostPlan, owner: VirtualService | None) -> HostPlan:
+    """The same host under another state of its VirtualService."""
+    return replace(planned, virtual_service=owner)
 
 
 def build(planned: HostPlan, client: Client, targets: Targets) -> routes.VirtualHost:
@@ -172,20 +165,22 @@ def _add_service(
         )
 
 
-def _owners(found: Iterable[VirtualService], services: Iterable[str]) -> dict[str, VirtualService]:
-    """Service host: the VirtualService that its traffic obeys (B7). The first of equals (B5, B6)."""
-    exact: dict[str, VirtualService] = {}
+def _wild_owners(found: Iterable[VirtualService], services: Iterable[str]) -> dict[int, set[str]]:
+    """VirtualService (by identity): Services that obey it by its most specific wildcard, as no exact host does (B7)."""
+    exact: set[str] = set()
     wild: dict[str, VirtualService] = {}
     for item in found:
         for host in item.hosts:
-            (wild if host.startswith("*") else exact).setdefault(host, item)
-    owners: dict[str, VirtualService] = {}
-    for host in services:
-        if host in exact:
-            owners[host] = exact[host]
-        elif wild and (best := hosts.most_specific(wild, host)) is not None:
-            owners[host] = wild[best]
-    return owners
+            if host.startswith("*"):
+                wild.setdefault(host, item)  # the first of equals (B5, B6)
+            else:
+                exact.add(host)
+    out: dict[int, set[str]] = {}
+    if wild:
+        for host in services:
+            if host not in exact and (best := hosts.most_specific(wild, host)) is not None:
+                out.setdefault(id(wild[best]), set()).add(host)
+    return out
 
 
 def _foreign_hosts(item: VirtualService, on_port: dict[str, Service]) -> list[str]:

@@ -32,7 +32,12 @@ def test_another_pod_of_the_same_account_changes_endpoints_alone() -> None:
 
 def test_the_first_pod_of_an_account_changes_the_clusters_too() -> None:
     index = index_of(service("reviews", "10.96.0.7"), *PODS)
-    assert add(index, endpoint_slice("reviews", ["10.244.0.1"])).full
+    assert add(index, endpoint_slice("reviews", ["10.244.0.1"])).services == {HOST}
+
+
+def test_an_address_without_a_pod_is_no_identity() -> None:
+    index = index_of(service("reviews", "10.96.0.7"), *PODS, endpoint_slice("reviews", ["10.244.0.1"]))
+    assert not add(index, endpoint_slice("reviews", ["10.244.0.1", "192.0.2.1"])).services
 
 
 def test_a_write_to_status_and_a_repeated_event_change_nothing() -> None:
@@ -45,7 +50,7 @@ def test_a_write_to_status_and_a_repeated_event_change_nothing() -> None:
 
 def test_a_pod_that_comes_after_its_slice_is_joined() -> None:
     index = index_of(service("reviews", "10.96.0.7"), endpoint_slice("reviews", ["10.244.0.1"]))
-    assert add(index, PODS[0]).full
+    assert add(index, PODS[0]).services == {HOST}
     (endpoint,) = index.snapshot().endpoints[HOST]
     assert endpoint.service_account == "reviews"
 
@@ -60,7 +65,8 @@ def test_a_snapshot_stays_as_it_was_taken() -> None:
 
 def test_a_resource_that_turns_bad_is_left_out_and_named_until_it_is_mended() -> None:
     index = index_of(virtual_service("a", ["reviews"], [{"directResponse": {"status": 200}}]))
-    assert add(index, virtual_service("a", ["reviews"], [{"name": "nothing"}])).full
+    changed = add(index, virtual_service("a", ["reviews"], [{"name": "nothing"}]))
+    assert changed == Change(configs=frozenset({("VirtualService", "shop", "a")}))
     assert index.problems
     assert not index.snapshot().virtual_services
     add(index, virtual_service("a", ["reviews"], [{"directResponse": {"status": 200}}]))

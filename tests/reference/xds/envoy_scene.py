@@ -133,7 +133,7 @@ async def until(what: str, condition: Any) -> Any:
 
 
 def pushes() -> dict[str, int]:
-    return {kind: int(metrics.PUSHES.labels(kind)._value.get()) for kind in ("cds", "eds", "lds", "rds")}
+    return {kind: int(metrics.PUSHES.labels(kind)._value.get()) for kind in ("cds", "eds", "lds", "rds", "vhds")}
 
 
 def routes(epoch: str, *http: dict[str, Any]) -> dict[str, Any]:
@@ -242,12 +242,13 @@ async def play(kube: MemoryKube, istiod: Istiod) -> dict[str, Any]:
     kube.put(routes("bad", bad))
 
     async def refused() -> bool:
-        return any("rds" in entry["rejections"] for entry in status.syncz(hub))
+        return any(entry["rejections"] for entry in status.syncz(hub))
 
     await until("the NACK", refused)
     await asyncio.sleep(0.2)
-    facts["rejection"] = status.syncz(hub)[0]["rejections"]["rds"]["message"]
-    facts["rejects"] = int(metrics.REJECTS.labels("rds")._value.get())
+    ((kind, rejection),) = status.syncz(hub)[0]["rejections"].items()
+    facts["rejection"] = rejection["message"]
+    facts["rejects"] = int(metrics.REJECTS.labels(kind)._value.get())
     facts["kept"] = (await get("/only"))[0]
     kube.remove("VirtualService", "reviews", "shop")
     kube.remove("DestinationRule", "reviews", "shop")
