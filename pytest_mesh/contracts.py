@@ -99,6 +99,14 @@ class Cluster(Protocol):
         """Remove the cluster and all that it left on the machine. Idempotent."""
 
 
+@runtime_checkable
+class HoldsImages(Protocol):
+    """A cluster whose nodes hold images under names that stay the same while their content changes."""
+
+    def image_ids(self) -> Mapping[str, str]:
+        """Give the images that were added, by name, with what tells their content."""
+
+
 # ---------------------------------------------------------- implementations
 
 

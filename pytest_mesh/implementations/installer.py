@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_mesh import documents, readiness
-from pytest_mesh.contracts import WORKLOAD_IMAGE, Cluster, Image, Implementation, Json, Progress
+from pytest_mesh.contracts import WORKLOAD_IMAGE, Cluster, HoldsImages, Image, Implementation, Json, Progress
 from pytest_mesh.failures import Infrastructure, MeshError
 from pytest_mesh.implementations.loader import workload_image
 from pytest_mesh.kube import Kube, KubeError
@@ -24,6 +24,7 @@ _KIND_SECONDS = 15.0
 _COMMAND_SECONDS = 300.0
 _RECORD = ("kube-system", "pytest-mesh")
 """ConfigMap that says what is installed, for runs that find the cluster up."""
+_IMAGES_ANNOTATION = "pytest-mesh.dev/images"
 
 
 def images_of(implementation: Implementation) -> dict[str, Image]:
@@ -39,6 +40,7 @@ def install(cluster: Cluster, kube: Kube, implementation: Implementation, progre
     started = time.monotonic()
     cluster.add_images(images_of(implementation), progress)
     found = _manifests(implementation, cluster.kubeconfig)
+    _mark_images(found, cluster, implementation)
     digest = hashlib.sha256(
         (documents.write(*found) + repr(implementation.install) + repr(sorted(implementation.images.items()))).encode()
     ).hexdigest()
@@ -64,6 +66,18 @@ def install(cluster: Cluster, kube: Kube, implementation: Implementation, progre
     _write_record(kube, implementation.name, digest)
     if found or implementation.install:
         progress(f"mesh: {implementation.name} is up in {time.monotonic() - started:.1f} s")
+
+
+def _mark_images(found: Sequence[Json], cluster: Cluster, implementation: Implementation) -> None:
+    """Write into Deployments which content their images have, so that a new build under the old name starts new pods."""
+    if not isinstance(cluster, HoldsImages):
+        return
+    ids = {name: one for name, one in cluster.image_ids().items() if name in implementation.images}
+    content = hashlib.sha256(repr(sorted(ids.items())).encode()).hexdigest()[:16]
+    for document in found:
+        if ids and document["kind"] == "Deployment":
+            metadata = document["spec"]["template"].setdefault("metadata", {})
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), _IMAGES_ANNOTATION: content}
 
 
 def _missing_namespaces(kube: Kube, documents_: Sequence[Json]) -> list[Json]:
@@ -181,6 +195,23 @@ def _without_bundle(configuration: Json) -> list[str]:
         for webhook in configuration.get("webhooks") or ()
         if webhook["clientConfig"].get("service") and not webhook["clientConfig"].get("caBundle")
     ]
+
+
+def _wait_rollouts(kube: Kube, names: Sequence[str]) -> None:
+    """Wait until no pod of an earlier installation answers any more."""
+    deadline = time.monotonic() + READY_SECONDS
+    for name in names:
+        namespace, _, deployment = name.partition("/")
+        while True:
+            found = kube.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
+            status = found.get("status") or {}
+            wanted = found["spec"].get("replicas", 1)
+            counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
+            if status.get("observedGeneration", 0) >= found["metadata"]["generation"] and counts == [wanted] * 3:
+                break
+            if time.monotonic() > deadline:
+                raise Infrastructure(f"Deployment {name} is not rolled out after {READY_SECONDS:g} s")
+            time.sleep(0.1)
 
 
 def _wait_injection(kube: Kube, implementation: Implementation) -> None:

@@ -130,6 +130,10 @@ class KindCluster:
             ids = images.build(images_, progress)
             images.load(self.name, directory, ids, progress)
 
+    def image_ids(self) -> Mapping[str, str]:
+        """Give the images that were added, by name, with Docker's id."""
+        return state.loaded(self.directory)
+
     def handle(self) -> Json:
         """Give what :meth:`attach` needs, in this or another process."""
         return {"backend": self.backend, "name": self.name, "kubeconfig": str(self.kubeconfig)}
