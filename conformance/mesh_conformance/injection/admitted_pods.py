@@ -12,6 +12,8 @@ from pytest_mesh.namespace import MeshNamespace
 
 TEMPLATE_HASH = "5d4f8c7b9d"
 """Stands for the hash that a ReplicaSet's name and its pods carry."""
+OWNER_ENV = ("ISTIO_META_WORKLOAD_NAME", "ISTIO_META_OWNER")
+"""Variables by which Istio's webhook names the workload that owns the Pod."""
 _RUN_OF_THE_SERVER = ("uid", "creationTimestamp", "managedFields", "resourceVersion", "namespace", "name")
 
 
@@ -53,6 +55,22 @@ def comparable(pod: Json) -> Json:
     kept = {key: value for key, value in pod.items() if key in {"metadata", "spec"}}
     kept["metadata"] = {key: value for key, value in pod["metadata"].items() if key not in _RUN_OF_THE_SERVER}
     return kept
+
+
+def without_owner(online: Json, offline: Json) -> Json:
+    """Give the Pod without the variables that name its owner where the offline one lacks them: a file has no owner."""
+    known = {(one["name"], env["name"]) for one in _containers(offline) for env in one.get("env") or ()}
+    changed = copy.deepcopy(online)
+    for one in _containers(changed):
+        if "env" in one:
+            one["env"] = [
+                env for env in one["env"] if env["name"] not in OWNER_ENV or (one["name"], env["name"]) in known
+            ]
+    return changed
+
+
+def _containers(pod: Json) -> list[Json]:
+    return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:

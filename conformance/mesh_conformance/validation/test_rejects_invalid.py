@@ -1,4 +1,7 @@
-"""A VirtualService that cannot be right is refused when it is applied, and the refusal names the field."""
+"""A VirtualService that cannot be right is refused when it is applied, and the refusal names what is wrong.
+
+Meshes word it differently (Istio gives no field paths), so each case asks for the one word that none can do without.
+"""
 
 from __future__ import annotations
 
@@ -42,22 +45,22 @@ def bad_regex(spec: Spec) -> None:
 
 @pytest.mark.mesh_feature("RejectsInvalid")
 @pytest.mark.parametrize(
-    ("breaks", "field"),
+    ("breaks", "word"),
     [
         (duplicate_host, "hosts"),
-        (total_weight_zero, "http[0].route"),
-        (no_action, "http[0]"),
-        (bad_subset_name, "http[0].route[1].destination.subset"),
-        (bad_redirect_code, "http[0].redirect.redirectCode"),
-        (bad_regex, "http[0].match[0].uri"),
+        (total_weight_zero, "weight"),
+        (no_action, "route"),
+        (bad_subset_name, "subset"),
+        (bad_redirect_code, "redirect"),
+        (bad_regex, "uri"),
     ],
 )
-def test_an_invalid_virtual_service_is_refused_with_the_field(
-    mesh_namespace: MeshNamespace, breaks: Callable[[Spec], None], field: str
+def test_an_invalid_virtual_service_is_refused_with_what_is_wrong(
+    mesh_namespace: MeshNamespace, breaks: Callable[[Spec], None], word: str
 ) -> None:
     (valid,) = documents.read(Path(__file__).with_suffix(".yaml"))
     mesh_namespace.apply(valid)
     invalid = copy.deepcopy(valid)
     breaks(invalid["spec"])
 
-    mesh_namespace.assert_refused(invalid, f"spec.{field}")
+    mesh_namespace.assert_refused(invalid, word)
