@@ -39,6 +39,10 @@ class Paths:
     config_directory: Path = Path("/etc/istio/proxy")
     """Writable; holds the bootstrap and the socket of the configuration stream."""
     pod_info: Path = Path("/etc/istio/pod")
+    mounted_certificates: Path = Path("/etc/certs")
+    """Certificates from files, where FILE_MOUNTED_CERTS says so."""
+    workload_credentials: Path = Path("/var/run/secrets/workload-spiffe-credentials")
+    """Certificates from files, where the platform mounts them."""
 
     @property
     def xds_socket(self) -> Path:
@@ -67,6 +71,8 @@ class AgentSettings:
     """SECRET_GRACE_PERIOD_RATIO: share of its life left when a certificate is replaced."""
     grace_jitter: float = 0.01
     """SECRET_GRACE_PERIOD_RATIO_JITTER: spread to either side, so that not all pods renew at once (IST-ROT)."""
+    file_mounted: bool = False
+    """FILE_MOUNTED_CERTS: certificates come from files; the certificate service is not asked."""
     concurrency: int = 1
     delta_xds: bool = True
     drain_seconds: float = 5.0
@@ -134,6 +140,7 @@ def read(
         svid_ttl_seconds=seconds(variables.get("SECRET_TTL") or "24h", "SECRET_TTL"),
         grace_ratio=_number(variables, "SECRET_GRACE_PERIOD_RATIO", 0.5),
         grace_jitter=_number(variables, "SECRET_GRACE_PERIOD_RATIO_JITTER", 0.01),
+        file_mounted=variables.get("FILE_MOUNTED_CERTS", "false").lower() == "true",
         # Zero means "all cores" to Istio; beside a test's pods one worker is what the machine can give.
         concurrency=concurrency or int(config.get("concurrency") or 1),
         delta_xds=variables.get("ISTIO_DELTA_XDS", "true").lower() != "false",

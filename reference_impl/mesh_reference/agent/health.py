@@ -37,12 +37,12 @@ class Health:
         self,
         settings: AgentSettings,
         *,
-        has_certificate: Callable[[], bool],
+        certificate_trouble: Callable[[], str],
         drain: Callable[[], Awaitable[None]],
         quit_now: Callable[[], None],
     ) -> None:
         self._settings = settings
-        self._has_certificate = has_certificate
+        self._certificate_trouble = certificate_trouble
         self._drain = drain
         self._quit = quit_now
         self._why_not = ""
@@ -77,8 +77,8 @@ class Health:
 
     async def why_not_ready(self) -> str:
         """Say what is missing; empty when the proxy can take traffic."""
-        if not self._has_certificate():
-            return "no certificate yet"
+        if trouble := self._certificate_trouble():
+            return trouble
         try:
             answer = await http_exchange.fetch(
                 "127.0.0.1", bootstrap.ADMIN_PORT, f"/stats?usedonly&filter={READY_STATS}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import grpc
 from mesh_reference.agent import bootstrap, envoy, http_exchange
 from mesh_reference.agent.ads_proxy import AdsProxy
 from mesh_reference.agent.health import Health
+from mesh_reference.agent.mounted_certificates import Files, MountedCertificates
 from mesh_reference.agent.sds import SecretDiscovery
 from mesh_reference.agent.upstream import OPTIONS, Upstream
 from mesh_reference.agent.workload_certificates import CertificateClient, WorkloadCertificates
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesh_reference.agent.environment import AgentSettings
+    from mesh_reference.agent.held_certificate import HeldCertificate
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +40,11 @@ async def run(settings: AgentSettings, launch: envoy.Launch) -> None:
         loop.add_signal_handler(number, end.set)
 
     upstream = Upstream(settings)
-    certificates = WorkloadCertificates(CertificateClient(upstream, settings), settings)
+    certificates = _certificates(upstream, settings)
     child = envoy.Envoy(launch)
     health = Health(
         settings,
-        has_certificate=lambda: certificates.current is not None,
+        certificate_trouble=certificates.why_not_ready,
         drain=child.drain,
         quit_now=end.set,
     )
@@ -62,6 +65,16 @@ async def run(settings: AgentSettings, launch: envoy.Launch) -> None:
         await asyncio.gather(sds.stop(0), ads.stop(0))
 
 
+def _certificates(upstream: Upstream, settings: AgentSettings) -> HeldCertificate:
+    """Choose where certificates come from: mounted files where they are wanted or there, else istiod."""
+    credentials = Files(directory=settings.paths.workload_credentials)
+    if settings.file_mounted or credentials.present():
+        files = Files(directory=settings.paths.mounted_certificates) if settings.file_mounted else credentials
+        logger.info("certificates come from files in %s", files.directory)
+        return MountedCertificates(files)
+    return WorkloadCertificates(CertificateClient(upstream, settings), settings)
+
+
 def _clear(socket: Path) -> Path:
     """Make way for a socket: a restarted container finds its predecessor's in the shared volume."""
     socket.parent.mkdir(parents=True, exist_ok=True)
@@ -74,4 +87,6 @@ async def _unix_server(socket: Path, service: SecretDiscovery | AdsProxy) -> grp
     service.register(server)
     server.add_insecure_port(f"unix:{socket}")
     await server.start()
+    # Envoy runs as the agent does; another container of the pod that mounts the volume has no business here.
+    os.chmod(socket, 0o600)  # noqa: PTH101 - pathlib's is held to be slow in async code
     return server

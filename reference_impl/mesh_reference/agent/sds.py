@@ -18,7 +18,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mesh_reference.agent.workload_certificates import WorkloadCertificate, WorkloadCertificates
+    from mesh_reference.agent.held_certificate import HeldCertificate, WorkloadCertificate
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ ROOT = "ROOTCA"
 class SecretDiscovery:
     """Answers StreamSecrets: at once when there is a certificate, and again on the open stream at each new one."""
 
-    def __init__(self, certificates: WorkloadCertificates) -> None:
+    def __init__(self, certificates: HeldCertificate) -> None:
         self._certificates = certificates
 
     def register(self, server: grpc.aio.Server) -> None:

@@ -1,4 +1,4 @@
-"""The workload's key and certificate: made, asked for at istiod, renewed at half life, and handed to whoever waits.
+"""The workload's key and certificate: made, asked for at istiod, and renewed at half life.
 
 It deliberately keeps the last good pair when the certificate service is away,
 whatever its age: a proxy with an old certificate is still better than none.
@@ -8,9 +8,10 @@ Keys never leave this process except over the SDS socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,9 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh_reference.agent import rotation
 from mesh_reference.agent.environment import AgentError
+from mesh_reference.agent.held_certificate import HeldCertificate, WorkloadCertificate, joined, leads_to
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mesh_reference.agent.environment import AgentSettings
     from mesh_reference.agent.upstream import Upstream
 
@@ -31,18 +35,8 @@ logger = logging.getLogger(__name__)
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 CALL_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadCertificate:
-    """One key, its chain (leaf first, roots last: IST-CHAIN) and the roots that peers are judged by."""
-
-    key_pem: bytes
-    chain_pem: bytes
-    root_pem: bytes
-    serial: int
-    issued: datetime
-    expires: datetime
+FOLLOW_SECONDS = 1.0
+"""How often the mounted roots are looked at; the kubelet itself is slower."""
 
 
 class CertificateSource(Protocol):
@@ -76,41 +70,37 @@ class CertificateClient:
         return list(answer.cert_chain)
 
 
-class WorkloadCertificates:
-    """Keeps one current WorkloadCertificate and tells of each new one."""
+class WorkloadCertificates(HeldCertificate):
+    """Keeps one current WorkloadCertificate, renews it, and tells of each new one."""
 
     def __init__(self, source: CertificateSource, settings: AgentSettings) -> None:
+        super().__init__()
         self._source = source
         self._settings = settings
-        self._news = asyncio.Condition()
-        self.current: WorkloadCertificate | None = None
-        """None until the first one has come."""
-
-    async def newer_than(self, seen: WorkloadCertificate | None) -> WorkloadCertificate:
-        """Wait until there is a certificate other than ``seen``, and give it."""
-        async with self._news:
-            await self._news.wait_for(lambda: self.current is not seen)
-            if self.current is None:
-                raise AssertionError("a certificate never goes away")
-            return self.current
+        self._cut_off = asyncio.Event()
 
     async def run(self) -> None:
         """Fetch, wait for half life, fetch again, for ever; never ends by a failure of the service."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._renew())
+            tasks.create_task(self._follow_roots())
+
+    async def _renew(self) -> None:
         failures = 0
         while True:
+            self._cut_off.clear()
             try:
                 fresh = await self._fetch()
             except AgentError as error:
                 pause = rotation.retry_seconds(failures, spread=random.uniform(-0.1, 0.1))  # noqa: S311
                 failures += 1
+                self.trouble = str(error)
                 keeping = f"; keeping the one until {self.current.expires.isoformat()}" if self.current else ""
                 logger.warning("%s; next try in %.1f s%s", error, pause, keeping)
                 await asyncio.sleep(pause)
                 continue
             failures = 0
-            async with self._news:
-                self.current = fresh
-                self._news.notify_all()
+            await self._put(fresh)
             jitter = random.uniform(-self._settings.grace_jitter, self._settings.grace_jitter)  # noqa: S311
             pause = rotation.renewal_seconds(
                 now=datetime.now(UTC),
@@ -120,8 +110,30 @@ class WorkloadCertificates:
                 jitter=jitter,
             )
             logger.info("certificate %x until %s; renewal in %.1f s", fresh.serial, fresh.expires.isoformat(), pause)
-            # Clocks that differ by more than the lifetime must not turn into a storm of requests.
-            await asyncio.sleep(max(pause, rotation.FIRST_RETRY_SECONDS))
+            with contextlib.suppress(TimeoutError):
+                # Clocks that differ by more than the lifetime must not turn into a storm of requests.
+                async with asyncio.timeout(max(pause, rotation.FIRST_RETRY_SECONDS)):
+                    await self._cut_off.wait()
+
+    async def _follow_roots(self) -> None:
+        """Take another bundle as soon as the mounted file has it: an added root must be known before it signs.
+
+        Waiting for the next renewal would leave this proxy with the old bundle
+        for half its certificate's life. A bundle without the root above the
+        certificate means that this one is worth nothing any more: it is renewed.
+        """
+        path, seen = self._settings.paths.root, b""
+        while True:
+            found = _bundle(path)
+            if found and seen and found != seen and self.current is not None and found != self.current.root_pem:
+                logger.info("the mounted roots changed")
+                changed = replace(self.current, root_pem=found)
+                await self._put(changed, renewed=False)
+                if not leads_to(changed.chain_pem, found):
+                    logger.warning("the certificate's root is gone from the mounted roots: renewing at once")
+                    self._cut_off.set()
+            seen = found or seen
+            await asyncio.sleep(FOLLOW_SECONDS)
 
     async def _fetch(self) -> WorkloadCertificate:
         key = ec.generate_private_key(ec.SECP256R1())  # a fresh one each time
@@ -150,12 +162,23 @@ class WorkloadCertificates:
             key_pem=key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
-            chain_pem=_joined(chain),
-            root_pem=_joined(chain[-1:]),
+            chain_pem=joined(chain),
+            root_pem=joined(chain[-1:]),
             serial=leaf.serial_number,
             issued=issued,
             expires=leaf.not_valid_after_utc,
         )
+
+
+def _bundle(path: Path) -> bytes:
+    """Read the mounted roots; nothing while they cannot be read whole."""
+    try:
+        found = path.read_bytes()
+        if len(x509.load_pem_x509_certificates(found)) != found.count(b"-----BEGIN "):
+            return b""
+    except (OSError, ValueError):
+        return b""
+    return found if found.endswith(b"\n") else found + b"\n"
 
 
 def _compare_identity(leaf: x509.Certificate, expected: str) -> None:
@@ -167,7 +190,3 @@ def _compare_identity(leaf: x509.Certificate, expected: str) -> None:
         found = []
     if found != [expected]:
         logger.error("the certificate names %s, not %s", found, expected)
-
-
-def _joined(pems: list[str]) -> bytes:
-    return "".join(pem if pem.endswith("\n") else pem + "\n" for pem in pems).encode()

@@ -207,6 +207,8 @@ def main(directory: Path) -> None:
     facts["metrics"] = ["envoy_server_live" in metrics, "app_metric 1" in metrics]
     facts["envoy metrics"] = get(15090, "/stats/prometheus")[0]
     facts["quit by GET"] = get(15020, "/quitquitquit")[0]
+    sockets = (SECRETS / "workload-spiffe-uds/socket", Path("/etc/istio/proxy/XDS"))
+    facts["sockets"] = [oct(path.stat().st_mode & 0o777) for path in sockets]
     facts["wait"] = subprocess.run([*argv, "wait"], check=False).returncode
     facts["request"] = subprocess.run(
         [*argv, "request", "GET", "server_info"], check=False, capture_output=True, text=True

@@ -78,6 +78,10 @@ def test_wait_and_request_speak_to_this_pod(scene):
     assert scene["drain"] == 0
 
 
+def test_the_sockets_are_for_this_pods_proxy_alone(scene):
+    assert scene["sockets"] == ["0o600", "0o600"]
+
+
 def test_a_dead_envoy_is_replaced(scene):
     assert scene["after Envoy's death"] == []
     assert "Envoy ended with code -9" in scene["log"]
