@@ -55,7 +55,8 @@ def check_server_tls(out: Findings, path: Path, tls: Json | None) -> None:
     if mode in PASSTHROUGH and any(tls.get(name) for name in ("caCrl", *(name for name, _ in _SOURCES))):
         out.warning((*path, "mode"), "V58m", f"{mode} mode does not use certificates, they will be ignored")
     files = bool(tls.get("serverCertificate") and tls.get("privateKey"))
-    sources = files + sum(bool(tls.get(name)) for name in ("credentialName", "credentialNames", "tlsCertificates"))
+    lists = sum(tls.get(name) is not None for name in ("credentialNames", "tlsCertificates"))
+    sources = files + lists + bool(tls.get("credentialName"))
     if sources > 1:
         message = (
             "only one of credential_name, credential_names, server_certificate/private_key, tls_certificates "

@@ -187,7 +187,7 @@ TRAFFIC_POLICY = Message(
     fields={
         **_PER_PORT,
         "portLevelSettings": ListOf(
-            item=Message(name="PortTrafficPolicy", fields={"port": PORT_SELECTOR, **_PER_PORT})
+            item=Message(name="PortTrafficPolicy", fields={"port": PORT_SELECTOR, **_PER_PORT}), at_most=4096
         ),
         "tunnel": Message(
             name="TunnelSettings",

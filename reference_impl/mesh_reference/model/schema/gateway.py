@@ -21,6 +21,11 @@ from mesh_reference.model.schema.types import (
 _VERSION = Choice(names=("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"))
 _ONE_SOURCE = "only one of credential_name, credential_names, server_certificate/private_key, tls_certificates should be specified"
 
+# One rule a pair: a single rule for all of them costs more than an API server grants.
+_CREDENTIAL = "has(self.credentialName) && self.credentialName != ''"
+_CREDENTIALS = "has(self.credentialNames)"
+_CERTIFICATES = "has(self.tlsCertificates)"
+
 SERVER_TLS = Message(
     name="ServerTLSSettings",
     fields={
@@ -50,17 +55,13 @@ SERVER_TLS = Message(
         "cipherSuites": TEXTS,
         "insecureSkipVerify": FLAG,
     },
-    rules=(
-        Rule(
-            expression=(
-                "(has(self.mode) && self.mode == 'ISTIO_MUTUAL') || "
-                "(has(self.credentialName) && self.credentialName != '' ? 1 : 0) + "
-                "(has(self.credentialNames) && self.credentialNames.size() > 0 ? 1 : 0) + "
-                "(has(self.tlsCertificates) && self.tlsCertificates.size() > 0 ? 1 : 0) <= 1"
-            ),
-            message=_ONE_SOURCE,
-            rule="V58n",
-        ),
+    rules=tuple(
+        Rule(expression=f"!({one}) || !({other})", message=_ONE_SOURCE, rule="V58n")
+        for one, other in (
+            (_CREDENTIAL, _CREDENTIALS),
+            (_CREDENTIAL, _CERTIFICATES),
+            (_CREDENTIALS, _CERTIFICATES),
+        )
     ),
 )
 SERVER = Message(
