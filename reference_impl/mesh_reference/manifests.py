@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh_reference import documents, mesh_config
+from mesh_reference.injection.decision import IGNORED_NAMESPACES
 from mesh_reference.injection.settings import PROXY_IMAGE
 from mesh_reference.model import crds
 from mesh_reference.model.schema.kinds import KINDS
@@ -34,6 +35,8 @@ class Installation:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of istiod."""
     mesh_config: Mapping[str, Any] = field(default_factory=dict)
+    inject_by_default: bool = False
+    """Whether pods of namespaces that say nothing are injected (Istio's enableNamespacesByDefault)."""
 
     @property
     def name(self) -> str:
@@ -273,6 +276,10 @@ def injector(installation: Installation) -> Json:
                 [_expression("sidecar.istio.io/inject", "In", "true"), no_revision],
             ),
         ]
+        if installation.inject_by_default:
+            system = _expression("kubernetes.io/metadata.name", "NotIn", *sorted(IGNORED_NAMESPACES))
+            silent = [_expression("sidecar.istio.io/inject", "DoesNotExist"), no_revision]
+            webhooks.append(("auto", [no_injection, no_revision, system], silent))
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",

@@ -12,7 +12,16 @@ from mesh_reference import documents, manifests, mesh_config
 from mesh_reference.errors import MeshError
 from mesh_reference.settings import Settings
 
-_PLAIN = ("image", "proxyImage", "imagePullPolicy", "replicas", "revision", "namespace", "trustDomain")
+_PLAIN = (
+    "image",
+    "proxyImage",
+    "imagePullPolicy",
+    "replicas",
+    "revision",
+    "namespace",
+    "trustDomain",
+    "enableNamespacesByDefault",
+)
 _PREFIXES = ("meshConfig.", "env.")
 
 
@@ -23,7 +32,7 @@ def command(choices: tuple[str, ...], output: str) -> None:
     """Print the objects that install the mesh.
 
     Keys of --set: image, proxyImage, imagePullPolicy, replicas, revision, namespace, trustDomain,
-    meshConfig.<field> (dots go deeper) and env.<VARIABLE> for istiod.
+    enableNamespacesByDefault (true: inject pods of namespaces that say nothing), meshConfig.<field> (dots go deeper) and env.<VARIABLE> for istiod.
 
     Example: refmesh manifests --set meshConfig.accessLogFile=/dev/stdout | kubectl apply -f -
     """
@@ -55,7 +64,11 @@ def _installation(choices: tuple[str, ...]) -> manifests.Installation:
             raise click.BadParameter(_unknown(key), param_hint="--set")
     mesh_config.check_mesh_config(config, "meshConfig")
     installation = manifests.Installation(
-        settings=_settings(plain), environment=environment, mesh_config=config, replicas=_replicas(plain)
+        settings=_settings(plain),
+        environment=environment,
+        mesh_config=config,
+        replicas=_replicas(plain),
+        inject_by_default=_by_default(plain),
     )
     for field, key in (("image", "image"), ("proxy_image", "proxyImage"), ("image_pull_policy", "imagePullPolicy")):
         if plain.get(key):
@@ -78,6 +91,13 @@ def _replicas(plain: dict[str, str]) -> int:
     if not (text.isascii() and text.isdigit()):
         raise click.BadParameter(f"replicas={text}: want a whole number", param_hint="--set")
     return int(text)
+
+
+def _by_default(plain: dict[str, str]) -> bool:
+    word = plain.get("enableNamespacesByDefault", "false")
+    if word not in {"true", "false"}:
+        raise click.BadParameter(f"enableNamespacesByDefault={word}: want true or false", param_hint="--set")
+    return word == "true"
 
 
 def _put(config: dict[str, Any], path: list[str], value: str) -> None:

@@ -26,6 +26,7 @@ _TEMPLATES: dict[tuple[str, str], tuple[str, ...]] = {
     ("apps/v1", "DaemonSet"): ("spec", "template"),
     ("apps/v1", "StatefulSet"): ("spec", "template"),
     ("v1", "ReplicationController"): ("spec", "template"),
+    ("apps.openshift.io/v1", "DeploymentConfig"): ("spec", "template"),
     ("batch/v1", "Job"): ("spec", "template"),
     ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
     ("v1", "Pod"): (),
@@ -58,8 +59,19 @@ def inject_object(value: Any, namespace: str, settings: InjectionSettings) -> Ou
         )
     place = _TEMPLATES.get((str(value.get("apiVersion")), str(value.get("kind"))))
     if place is None:
-        return Outcome(value=value, changed=False)
+        return Outcome(value=value, changed=False, notes=_not_known(value))
     return _inject_template(value, place, namespace, settings)
+
+
+def _not_known(value: Json) -> tuple[str, ...]:
+    """A word on an object that holds a pod template in a kind we do not know: silence would look like success."""
+    spec = value.get("spec")
+    template = spec.get("template") if isinstance(spec, dict) else None
+    pod = template.get("spec") if isinstance(template, dict) else None
+    if not isinstance(pod, dict) or not isinstance(pod.get("containers"), list):
+        return ()
+    kind = f"{value.get('apiVersion')} {value.get('kind')}"
+    return (f"Skipping {kind}: its pod template is not injected here, only the webhook can inject its pods",)
 
 
 def _inject_template(value: Json, place: tuple[str, ...], namespace: str, settings: InjectionSettings) -> Outcome:

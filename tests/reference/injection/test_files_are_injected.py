@@ -57,7 +57,13 @@ def template() -> Json:
 
 
 def workload(kind: str) -> Json:
-    api = {"Pod": "v1", "ReplicationController": "v1", "Job": "batch/v1", "CronJob": "batch/v1"}.get(kind, "apps/v1")
+    api = {
+        "Pod": "v1",
+        "ReplicationController": "v1",
+        "Job": "batch/v1",
+        "CronJob": "batch/v1",
+        "DeploymentConfig": "apps.openshift.io/v1",
+    }.get(kind, "apps/v1")
     inner = template()
     if kind == "Pod":
         inner["metadata"]["name"] = "web"
@@ -82,7 +88,17 @@ def run(text: str, *arguments: str) -> Result:
 
 @pytest.mark.parametrize(
     "kind",
-    ["Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "Pod"],
+    [
+        "Deployment",
+        "DaemonSet",
+        "StatefulSet",
+        "ReplicaSet",
+        "ReplicationController",
+        "DeploymentConfig",
+        "Job",
+        "CronJob",
+        "Pod",
+    ],
 )
 def test_the_pod_template_of_every_workload_is_injected_and_nothing_else_changes(kind: str) -> None:
     before = workload(kind)
@@ -104,6 +120,16 @@ def test_a_list_is_injected_item_by_item() -> None:
     first, second = outcome.value["items"]
     assert pod_of(first)["spec"]["initContainers"]
     assert second == {"kind": "Service"}
+
+
+def test_a_pod_template_in_a_kind_that_is_not_known_passes_untouched_with_a_note() -> None:
+    value = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": {"template": template()}}
+    outcome = inject_object(value, "shop", InjectionSettings())
+    assert (outcome.changed, outcome.value) == (False, value)
+    assert outcome.notes == (
+        "Skipping argoproj.io/v1alpha1 Rollout: its pod template is not injected here, "
+        "only the webhook can inject its pods",
+    )
 
 
 def test_a_workload_on_the_hosts_network_passes_untouched_with_a_note() -> None:

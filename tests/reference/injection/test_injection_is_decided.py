@@ -25,9 +25,11 @@ def holds(expression: dict[str, Any], labels: Labels) -> bool:
     }[expression["operator"]]()
 
 
-def asked(namespace: Labels, pod: Labels, revision: str = "default") -> list[str]:
+def asked(namespace: Labels, pod: Labels, revision: str = "default", *, by_default: bool = False) -> list[str]:
     """Names of the webhooks that the API server calls for this pod."""
-    configuration = manifests.injector(manifests.Installation(settings=Settings(revision=revision)))
+    configuration = manifests.injector(
+        manifests.Installation(settings=Settings(revision=revision), inject_by_default=by_default)
+    )
     return [
         webhook["name"].partition(".sidecar-injector")[0]
         for webhook in configuration["webhooks"]
@@ -76,6 +78,29 @@ def test_the_api_server_asks_exactly_one_webhook_where_injection_is_wanted(
 )
 def test_another_revision_is_asked_by_its_own_label_only(namespace: Labels, pod: Labels, webhooks: list[str]) -> None:
     assert asked(namespace, pod, "canary") == webhooks
+
+
+@pytest.mark.parametrize(
+    ("namespace", "pod", "webhooks"),
+    [
+        ({}, {}, ["auto"]),
+        ({"kubernetes.io/metadata.name": "kube-system"}, {}, []),
+        ({"istio-injection": "disabled"}, {}, []),
+        ({"istio-injection": "enabled"}, {}, ["namespace"]),
+        ({"istio.io/rev": "default"}, {}, ["rev.namespace"]),
+        ({}, {INJECT: "true"}, ["object"]),
+        ({}, {INJECT: "false"}, []),
+        ({}, {"istio.io/rev": "default"}, ["rev.object"]),
+    ],
+)
+def test_injection_by_default_takes_the_pods_that_nobody_says_anything_about(
+    namespace: Labels, pod: Labels, webhooks: list[str]
+) -> None:
+    assert asked(namespace, pod, by_default=True) == webhooks
+
+
+def test_injection_by_default_is_the_default_revisions_alone() -> None:
+    assert asked({}, {}, "canary", by_default=True) == []
 
 
 NEVER = ({"matchLabels": {"tier": "infra"}},)
