@@ -48,6 +48,9 @@ FEATURES: tuple[Feature, ...] = (
     _routing("VSWeightedSplit", "weights share out the requests", "W1"),
     _routing("VSNoMatch404", "a host whose routes all miss answers 404", "F4"),
     _routing("VSUnknownSubset503", "a route to a subset that nobody defines answers 503", "F1"),
+    _routing(
+        "VSRouteModel", "generated routes do what the model says", "F1", "F3", "F4", "M2", "W2", "R1", "R4", "R17"
+    ),
     _routing("VSShortNames", "a short host is resolved in the VirtualService's namespace", "B2"),
     _routing("DRSubset", "a subset is the pods with its labels", "D1", page="destination-rule/"),
     _routing("DRConnectionPool", "pending requests over the limit overflow", "D10", "F9", page="destination-rule/"),
@@ -69,6 +72,13 @@ FEATURES: tuple[Feature, ...] = (
         "M58",
         link=f"{_SECURITY}peer_authentication/",
     ),
+    _identity(
+        "RefusesForeignSvid",
+        "an SVID of another root, of another trust domain, self-signed, or none at all is refused",
+        *("PATH-SIG", "PATH-ISSUER", "TD-BUNDLE-BIND", "IST-SRV-TD", "M59", "M60"),
+    ),
+    _identity("RefusesStaleSvid", "an SVID out of its time is refused", "PATH-TIME", "M59"),
+    _identity("RefusesNamelessSvid", "a certificate without a SPIFFE ID is refused", "SVID-SCHEME-V", "IST-SRV-TD"),
     Feature(
         id="RejectsInvalid",
         profile="MESH-VALIDATION",

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pytest_mesh.contracts import Request
 from pytest_mesh.oracle.errors import Unsupported
 
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -59,6 +60,8 @@ def seen(request: Request) -> Seen:
     url = urlsplit(request.url)
     if url.scheme != "http" or not url.hostname:
         raise Unsupported(f"{request.url}: the oracle models plain http:// requests only")
+    if request.method not in _METHODS:
+        raise Unsupported(f"{request.method} {request.url}: proxies refuse a method that they do not know")
     path = url.path or "/"
     segments = path.split("/")
     if "%" in path + url.query or "\\" in path or "." in segments or ".." in segments or "#" in request.url:

@@ -30,6 +30,9 @@ def near(choose: Choose, http: Sequence[Json]) -> Sent:
     block = choose([block for route in http for block in (route.get("match") or [{}])])
     path = _path(choose, block)
     method = _string(choose, block["method"], _METHODS) if "method" in block else "GET"
+    if method not in _METHODS:
+        # Proxies refuse a method that nobody knows before they route it.
+        method = choose(_METHODS)
     authority = _string(choose, block["authority"], (HOST,)) if "authority" in block else HOST
     if authority not in {HOST, f"{HOST}:80"}:
         authority = HOST

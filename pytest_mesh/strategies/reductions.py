@@ -73,6 +73,8 @@ def _is_valid(http: Any) -> bool:
     for route in http:
         if not isinstance(route, dict) or sum(key in route for key in ("route", "redirect", "directResponse")) != 1:
             return False
+        if "route" not in route and route.keys() & {"fault", "rewrite", "mirror"}:
+            return False
         branches = route.get("route", [{}])
         if not branches or any(not block for block in route.get("match", [{"": ""}])):
             return False

@@ -48,7 +48,9 @@ def block(choose: Choose) -> Json:
             found["scheme"] = dict(choose(_SCHEMES))
         elif kind in {"headers", "withoutHeaders"}:
             names = several(choose, _HEADERS, least=1, most=2)
-            found[kind] = {name: _string(choose, _VALUES, _VALUE_REGEXES) for name in names}
+            # ``*`` means presence; validation takes it in withoutHeaders only.
+            regexes = _VALUE_REGEXES if kind == "withoutHeaders" else _VALUE_REGEXES[:-1]
+            found[kind] = {name: _string(choose, _VALUES, regexes) for name in names}
         elif kind == "queryParams":
             names = several(choose, _QUERIES, least=1, most=2)
             found[kind] = {name: _string(choose, _VALUES, _VALUE_REGEXES[:-1]) for name in names}
@@ -92,7 +94,7 @@ def route(choose: Choose) -> Json:
             found["mirror"] = {"host": OTHER}
     if choose((False, False, True)):
         found["headers"] = _header_changes(choose, authority=False)
-    if choose([False] * 7 + [True]):
+    if kind == "route" and choose([False] * 7 + [True]):
         found["fault"] = dict(choose(_FAULTS))
     return found
 

@@ -43,7 +43,7 @@ def test_m5_case_is_ignored_in_exact_and_prefix_only(ask, routes):
 
 def test_m6_method_scheme_and_authority(ask, routes):
     assert matches(ask, routes, "{method: {exact: POST}}", method="POST")
-    assert not matches(ask, routes, "{method: {exact: POST}}", method="POSTAL")
+    assert not matches(ask, routes, "{method: {exact: POST}}", method="PUT")
     assert matches(ask, routes, "{scheme: {exact: http}}")
     assert not matches(ask, routes, "{scheme: {exact: https}}")
     assert matches(ask, routes, "{authority: {prefix: rev}}")

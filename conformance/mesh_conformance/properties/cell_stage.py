@@ -1,0 +1,180 @@
+"""Carries cells to the mesh and back: one push, an epoch gate per host, one call for all requests, the oracle's verdict.
+
+It does not generate cells and it does not make them smaller.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_mesh.contracts import CONTROL_PORT, Batch, Json, Observation, Request
+from pytest_mesh.failures import Infrastructure, NotConverged
+from pytest_mesh.kube import KubeError
+from pytest_mesh.namespace import MeshNamespace
+from pytest_mesh.oracle.judging import Verdict, judge
+from pytest_mesh.oracle.model import Source
+from pytest_mesh.oracle.outcomes import Prediction
+from pytest_mesh.oracle.predicting import predict
+from pytest_mesh.oracle.reading import read_world
+from pytest_mesh.strategies import cast
+from pytest_mesh.strategies.cells import Cell, Sent
+from pytest_mesh.traffic.client import Client
+from pytest_mesh.traffic.epoch import EPOCH_HEADER
+
+CLIENT = "client"
+PRINTED_HOST = "cell.test"
+_GATE_PATH = "/mesh-epoch"
+_CONNECTIONS = 8
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """An answer that the oracle does not allow."""
+
+    cell: Cell
+    """With the one request that shows it."""
+    observation: Observation
+    verdict: Verdict
+    prediction: Prediction
+
+    @property
+    def request(self) -> Sent:
+        return self.cell.requests[0]
+
+
+class CellStage:
+    """A namespace in which cells are tried; each has a VirtualService and a host of its own, that is no Service."""
+
+    def __init__(self, namespace: MeshNamespace, client: Client) -> None:
+        self.namespace = namespace
+        self.pushes = 0
+        self.requests = 0
+        self._pod = client.pod
+        self._budget = namespace.settings.convergence_seconds or namespace.implementation.convergence_seconds
+
+    def disagreements(self, cells: Sequence[Cell], *, repeats: int) -> list[Disagreement]:
+        """Push the cells, send each request so many times, and give the first disagreement of each request."""
+        if not cells:
+            return []
+        self._push(cells)
+        return self._ask(cells, repeats)
+
+    def persistence(self, found: Disagreement, times: int) -> int:
+        """Push one cell again and say how many of so many more answers are not allowed either."""
+        self._push([found.cell])
+        return sum(not verdict.allowed for _, _, verdict, _ in self._verdicts([found.cell], times))
+
+    def printed(self, found: Disagreement) -> tuple[Json, Prediction]:
+        """Give the document and the prediction as they are printed: without the gate's route, where that is no matter."""
+        for first in (None, _gate("epoch")):
+            document = found.cell.virtual_service("cell", PRINTED_HOST, first=first)
+            prediction = self._predict([document], [(0, found.request.request(PRINTED_HOST, cast.TARGET))])[0]
+            if not judge(prediction, found.observation).allowed:
+                break
+        return document, prediction
+
+    # ------------------------------------------------------------ inside
+
+    def _push(self, cells: Sequence[Cell]) -> None:
+        self.pushes += 1
+        stamp = secrets.token_hex(4)
+        self.namespace.apply(
+            [
+                cell.virtual_service(_name(index), self._host(index), first=_gate(stamp))
+                for index, cell in enumerate(cells)
+            ],
+            wait=False,
+        )
+        self._pass_gate(len(cells), stamp)
+
+    def _pass_gate(self, number: int, stamp: str) -> None:
+        waiting = list(range(number))
+        deadline = time.monotonic() + self._budget
+        while waiting:
+            probes = [Sent(path=_GATE_PATH).request(self._host(index), cast.TARGET) for index in waiting]
+            met = {
+                waiting[one.request]
+                for one in self._send(Batch(requests=tuple(probes), connections=_CONNECTIONS))
+                if (EPOCH_HEADER, stamp) in one.headers
+            }
+            waiting = [index for index in waiting if index not in met]
+            if waiting and time.monotonic() > deadline:
+                raise NotConverged(
+                    f"{len(waiting)} of {number} VirtualServices do not route after {self._budget:g} s; "
+                    f"the first is {_name(waiting[0])}, whose gate GET http://{self._host(waiting[0])}{_GATE_PATH} must answer "
+                    f"{EPOCH_HEADER}: {stamp}"
+                )
+            if waiting:
+                time.sleep(_POLL_SECONDS)
+
+    def _ask(self, cells: Sequence[Cell], repeats: int) -> list[Disagreement]:
+        found: dict[tuple[int, Sent], Disagreement] = {}
+        for (index, sent), observation, verdict, prediction in self._verdicts(cells, repeats):
+            if not verdict.allowed:
+                found.setdefault(
+                    (index, sent),
+                    Disagreement(
+                        cell=Cell(http=cells[index].http, requests=(sent,)),
+                        observation=observation,
+                        verdict=verdict,
+                        prediction=prediction,
+                    ),
+                )
+        return list(found.values())
+
+    def _verdicts(
+        self, cells: Sequence[Cell], repeats: int
+    ) -> list[tuple[tuple[int, Sent], Observation, Verdict, Prediction]]:
+        asked = [(index, sent) for index, cell in enumerate(cells) for sent in cell.requests]
+        requests = tuple(sent.request(self._host(index), cast.TARGET) for index, sent in asked)
+        documents = [
+            cell.virtual_service("cell", self._host(index), first=_gate("")) for index, cell in enumerate(cells)
+        ]
+        indices = [index for index, _ in asked]
+        predictions = self._predict(documents, list(zip(indices, requests, strict=True)))
+        batch = Batch(requests=requests, count=repeats, connections=_CONNECTIONS)
+        self.requests += repeats * len(requests)
+        out = []
+        for observation in self._send(batch):
+            prediction = predictions[observation.request]
+            out.append((asked[observation.request], observation, judge(prediction, observation), prediction))
+        return out
+
+    def _predict(self, cells: Sequence[Json], requests: Sequence[tuple[int, Request]]) -> list[Prediction]:
+        """Ask the oracle; no cell meets another's host, so each is asked about in a world of its own."""
+        namespace = self.namespace.name
+        stage = [(one, "") for one in cast.documents(namespace)]
+        worlds = [read_world([*stage, (document, "")], namespace=namespace) for document in cells]
+        source = Source(namespace=namespace, labels={"app": CLIENT, "version": "client"})
+        return [predict(worlds[index], source, request) for index, request in requests]
+
+    def _host(self, index: int) -> str:
+        return f"cell-{index}.{self.namespace.name}.test"
+
+    def _send(self, batch: Batch) -> list[Observation]:
+        """Send a batch from the client's pod; observations keep the index of their request."""
+        seconds = 60 + max(request.timeout for request in batch.requests) * 10
+        try:
+            answer = self.namespace.kube.proxy(
+                self.namespace.name, self._pod, CONTROL_PORT, "/v1/batch", batch.to_json(), seconds=seconds
+            )
+        except KubeError as error:
+            raise Infrastructure(f"no answer from the workload {self.namespace.name}/{self._pod}: {error}") from error
+        return [Observation.from_json(item) for item in answer["observations"]]
+
+
+def _gate(stamp: str) -> Json:
+    """Give the route that proves that a cell's document is in force; no request of a cell takes it."""
+    return {
+        "match": [{"uri": {"exact": _GATE_PATH}}],
+        "directResponse": {"status": 200},
+        "headers": {"response": {"set": {EPOCH_HEADER: stamp}}},
+    }
+
+
+def _name(index: int) -> str:
+    return f"cell-{index}"
