@@ -56,6 +56,7 @@ class Run:
         self.current: pytest.Item | None = None
         """The test that runs in this process."""
         self._rescued: list[tuple[BaseException, str]] = []
+        self._told: set[str] = set()
 
     # ------------------------------------------------------------ what is known
 
@@ -132,6 +133,13 @@ class Run:
         path = bundle.save(self.artifacts, check_name(self.current), str(error), [namespace])
         self._rescued.append((error, str(path)))
 
+    def told(self, error: BaseException) -> bool:
+        """Whether this very failure was reported before: what every test needs fails each of them alike."""
+        text = str(error)
+        known = text in self._told
+        self._told.add(text)
+        return known
+
     def rescued(self, error: BaseException) -> str:
         """Give where the evidence of a failed set-up is: tests that share it meet the same exception again."""
         return next((path for one, path in self._rescued if one is error), "")
@@ -164,6 +172,8 @@ class Run:
 
     def _release(self) -> None:
         started = time.monotonic()
+        if self.failed:
+            self._save_backend()
         try:
             message = self.session().release(failed=self.failed)
         except Exception as error:  # noqa: BLE001 - the verdict stands; what is left behind must be named
@@ -172,6 +182,16 @@ class Run:
             self._print(message)
         elif self.options.cluster != "existing":
             self._print(f"cluster: released in {time.monotonic() - started:.1f} s")
+
+    def _save_backend(self) -> None:
+        from pytest_mesh.report import bundle
+
+        try:
+            path = bundle.save_backend(self.artifacts / "backend", self.session().standing())
+        except Exception as error:  # noqa: BLE001 - the cluster is removed all the same
+            self._print(f"cluster: its logs could not be saved: {error}")
+        else:
+            self._print(f"cluster: its logs are in {path}")
 
     # ------------------------------------------------------------ progress
 

@@ -84,16 +84,24 @@ class MeshSession:
             fcntl.flock(turn, fcntl.LOCK_UN)
             yield
 
+    def standing(self) -> Cluster:
+        """Give the cluster that some process of the run made or found (controller only)."""
+        if self._cluster is None:
+            self._cluster = self._backend.attach(json.loads((self.shared / "cluster.json").read_text())["handle"])
+        return self._cluster
+
     def release(self, *, failed: bool) -> str:
         """End the run (controller only): remove the cluster, or say in one line how to use and remove the kept one."""
         data = json.loads((self.shared / "cluster.json").read_text())
-        cluster = self._backend.attach(data["handle"]) if self._cluster is None else self._cluster
+        cluster = self.standing()
         if data["found"] or cluster.backend == "existing":
             return ""
         if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
             kind = cluster.backend == "kind"
             removal = f"{'kind delete cluster' if kind else 'pytest-mesh cluster down'} --name {cluster.name}"
-            return f"cluster: {cluster.name!r} is kept: export KUBECONFIG={cluster.kubeconfig}; remove it with: {removal}"
+            return (
+                f"cluster: {cluster.name!r} is kept: export KUBECONFIG={cluster.kubeconfig}; remove it with: {removal}"
+            )
         cluster.down()
         return ""
 

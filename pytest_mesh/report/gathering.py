@@ -67,7 +67,9 @@ def _note_failure(
         state.message = str(error)[:_MESSAGE_CHARACTERS] or type(error).__name__
     vars(report)["mesh_outcome"] = outcome  # travels to the controller with the report
     if isinstance(error, Infrastructure):
-        report.longrepr = f"mesh: infrastructure: {error}"
+        told = run.told(error)
+        first = str(error).partition("\n")[0]
+        report.longrepr = f"mesh: infrastructure: {f'{first} (told above)' if told else error}"
     if outcome in _UNPROVEN and report.when == "call":
         # pytest and JUnit call a failure outside the call an error: nobody is blamed.
         report.when = "setup"

@@ -69,7 +69,7 @@ def test_a_failure_leaves_a_bundle_without_secrets_that_the_output_names(project
     result = project.run()
 
     assert result.ret == 1
-    (directory,) = (project.path / ".mesh/artifacts").iterdir()
+    (directory,) = (project.path / ".mesh/artifacts").glob("test_*")
     assert re.search(rf"evidence of a failure: {directory}", result.stdout.str())
     files = [path for path in directory.rglob("*") if path.is_file()]
     names = {path.name for path in files}

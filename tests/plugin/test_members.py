@@ -121,7 +121,7 @@ def test_what_a_failed_set_up_holds_is_saved_before_the_namespace_goes(project):
     result = project.run()
 
     assert result.ret == 1
-    (directory,) = (project.path / ".mesh/artifacts").iterdir()
+    (directory,) = (project.path / ".mesh/artifacts").glob("test_*")
     assert "till-0" in (directory / "shop" / "pods.yaml").read_text()
     assert result.stdout.str().count(f"evidence is saved in {directory}") == 2
 
