@@ -127,8 +127,10 @@ def test_a_pod_template_in_a_kind_that_is_not_known_passes_untouched_with_a_note
     outcome = inject_object(value, "shop", InjectionSettings())
     assert (outcome.changed, outcome.value) == (False, value)
     assert outcome.notes == (
-        "Skipping argoproj.io/v1alpha1 Rollout: its pod template is not injected here, "
-        "only the webhook can inject its pods",
+        (
+            "Skipping argoproj.io/v1alpha1 Rollout: its pod template is not injected here, "
+            "only the webhook can inject its pods"
+        ),
     )
 
 
