@@ -46,6 +46,8 @@ class Settings:
     """A push waits until no event came for this long..."""
     debounce_max: float = 0.1
     """...but never longer than this after the first event."""
+    debounce_pace: float = 0.05
+    """While changes keep coming, pushes are this far apart."""
 
     shutdown_grace: float = 2.0
     """How long open streams may live on after SIGTERM."""

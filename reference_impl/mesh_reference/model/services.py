@@ -9,7 +9,7 @@ from mesh_reference.model.metadata import Metadata, read_metadata
 from mesh_reference.model.protocols import Protocol, detect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 EXPORT_TO = "networking.istio.io/exportTo"
 """Annotation of a Service: the namespaces that may see it (S10)."""
@@ -80,3 +80,24 @@ def read_service(obj: Mapping[str, Any], domain: str) -> Service:
         external_name=external.rstrip(".").lower(),
         export_to=frozenset(exported) or frozenset({"*"}),
     )
+
+
+def client_domains(service: Service, namespace: str, aliases: Iterable[str] = ()) -> tuple[str, ...]:
+    """Every name a client in ``namespace`` may call the Service by; a bare name only in its own namespace (§1.0)."""
+    out: list[str] = []
+    for host in (service.hostname, *aliases):
+        out += [host, f"{host}."]
+        out += _short_names(host, namespace)
+    if service.headless:
+        out += [f"*.{domain}" for domain in out]
+    return (*out, *(f"[{ip}]" if ":" in ip else ip for ip in service.addresses))
+
+
+def _short_names(host: str, namespace: str) -> list[str]:
+    short, separator, _domain = host.partition(".svc.")
+    if not separator:
+        return []
+    name, _, own = short.partition(".")
+    if own == namespace:
+        return [name, f"{short}.svc", short]
+    return [short, f"{short}.svc"]

@@ -194,6 +194,8 @@ class VirtualService:
     export_to: frozenset[str]
     label_keys: frozenset[str] = frozenset()
     """Keys of the source labels that its matches look at (M12)."""
+    destinations: frozenset[str] = frozenset()
+    """Every host to which it may send requests or copies."""
     warnings: tuple[str, ...] = ()
 
     def takes_as(self, other: VirtualService) -> bool:
@@ -203,17 +205,6 @@ class VirtualService:
             other.gateways,
             other.export_to,
             other.meta.age_key,
-        )
-
-    def destinations(self) -> frozenset[str]:
-        """Every host this VirtualService may send requests or copies to."""
-        return frozenset(
-            target.host
-            for route in self.http
-            for target in (
-                *(item.destination for item in route.destinations),
-                *(mirror.destination for mirror in route.mirrors),
-            )
         )
 
 

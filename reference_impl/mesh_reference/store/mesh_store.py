@@ -50,6 +50,7 @@ class MeshStore:
         self._pending = NOTHING
         self._first_event = 0.0
         self._last_event = 0.0
+        self._last_update = 0.0
         self._changed = asyncio.Event()
         self._unsynced = {resource.plural for resource in WATCHED}
         self.synced = asyncio.Event()
@@ -93,10 +94,14 @@ class MeshStore:
         self.note(EVERYTHING)
 
     async def updates(self) -> AsyncIterator[Update]:
-        """Yield a snapshot after each burst of changes: quiet for ``debounce_quiet``, or ``debounce_max`` at the latest."""
+        """Yield a snapshot after each burst of changes: quiet for ``debounce_quiet``, or ``debounce_max`` at the latest.
+
+        A change that comes alone goes out at once; under a stream of changes updates keep ``debounce_pace`` apart.
+        """
         while True:
             await self._changed.wait()
             await self._settle()
+            self._last_update = asyncio.get_running_loop().time()
             self._changed.clear()
             change, self._pending = self._pending, NOTHING
             yield Update(snapshot=self.index.snapshot(), change=change, first_event=self._first_event)
@@ -105,7 +110,10 @@ class MeshStore:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.debounce_max
         while True:
-            until = min(self._last_event + self._settings.debounce_quiet, deadline)
+            quiet = max(
+                self._last_event + self._settings.debounce_quiet, self._last_update + self._settings.debounce_pace
+            )
+            until = min(quiet, deadline)
             pause = until - loop.time()
             if pause <= 0:
                 return

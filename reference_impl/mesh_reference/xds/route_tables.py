@@ -196,4 +196,6 @@ def _concerns(dirt: Dirt, planned: HostPlan) -> bool:
         return False
     if planned.virtual_service is None:
         return dirt.rules(planned.host)
-    return any(dirt.rules(host) for host in planned.virtual_service.destinations())
+    if not dirt.ruled:
+        return not dirt.services.isdisjoint(planned.virtual_service.destinations)
+    return any(dirt.rules(host) for host in planned.virtual_service.destinations)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
 from mesh_reference.model.destination_rules import DestinationRule, merge
-from mesh_reference.model.services import visible
+from mesh_reference.model.services import client_domains, visible
 from mesh_reference.model.virtual_services import MESH
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Scope:
         self.services: dict[str, Service] = {host: seen[host] for host in sorted(seen) if not seen[host].external_name}
         self._aliases = {host: service.external_name for host, service in seen.items() if service.external_name}
         self._by_port = _by_port(self.services.values())
+        self._domains: dict[str, tuple[str, ...]] = {}
         self.virtual_services = _mesh_virtual_services(snapshot.virtual_services.values(), namespace)
         self._rules = _rules_by_namespace(snapshot.destination_rules.values())
         self._index_rules()
@@ -82,6 +83,7 @@ class Scope:
         if services.keys() != self.services.keys():
             services = {host: services[host] for host in sorted(services)}
         self.services = services
+        self._domains = {host: kept for host, kept in self._domains.items() if host not in changed}
         by_port = _by_port(services.values(), ports)
         self._by_port = {port: found for port, found in self._by_port.items() if port not in ports} | by_port
 
@@ -122,6 +124,13 @@ class Scope:
     def on_port(self, port: int) -> list[Service]:
         """Services with that port, by host name."""
         return self._by_port.get(port, [])
+
+    def domains(self, service: Service) -> tuple[str, ...]:
+        """Every name that a client here may call the Service by."""
+        host = service.hostname
+        if host not in self._domains:
+            self._domains[host] = client_domains(service, self.namespace, self.aliases_of(host))
+        return self._domains[host]
 
     def resolve_alias(self, host: str) -> str:
         """The Service behind an ExternalName Service of the mesh; any other host is itself."""

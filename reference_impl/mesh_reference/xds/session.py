@@ -75,6 +75,15 @@ class Session:
         self._own: Inbound = configuration.inbound(proxy)
         self._differing: Names | None = {}
         """By type, the names that the push under way has to look at; None = all."""
+        self._plan = (
+            ({CLUSTER}, self._push_clusters),
+            ({CLUSTER, ENDPOINT}, self._push_endpoints),
+            ({LISTENER}, self._push_listeners),
+            ({ROUTE}, self._push_routes),
+            ({VIRTUAL_HOST}, self._push_hosts),
+            ({CLUSTER}, self._remove_clusters),
+        )
+        """Make before break: the steps of a push, and the types that each of them looks at."""
 
     @property
     def in_step(self) -> bool:
@@ -194,13 +203,14 @@ class Session:
         )
         differing = view.changed_since(self._seen) if key == self._view_key and not change.full else None
         if differing is not None and own is not self._own:
+            differing = dict(differing)
             for type_url in WHOLE_STATE:
                 names = frozenset((*self._own.of(type_url), *own.of(type_url)))
                 differing[type_url] = differing.get(type_url, frozenset()) | names
         self._differing, self._view_key, self._seen, self._own = differing, key, view.version, own
-        if differing is None or any(differing.values()):
-            self._steps.extend((self._push_clusters, self._push_endpoints, self._push_listeners, self._push_routes))
-            self._steps.extend((self._push_hosts, self._remove_clusters))
+        self._steps.extend(
+            step for concerned, step in self._plan if differing is None or not concerned.isdisjoint(differing)
+        )
         since = self._since
         self._steps.append(lambda: self._finish(since))
 

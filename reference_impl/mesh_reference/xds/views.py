@@ -55,9 +55,11 @@ class View:
         self._messages: dict[Hashable, Encoded] = {}
         """Outbound listeners by all that they are made of."""
         self._tables: dict[str, RouteTable] = {}
-        self._endpoints: dict[str, Encoded] = {}
-        self._history: tuple[tuple[int, Names], ...] = ((snapshot.version, {}),)
+        self._endpoints: dict[str, dict[str, Encoded]] = {}
+        """By host, then by cluster."""
+        self._history: dict[int, Names] = {snapshot.version: {}}
         """Oldest first: versions, and what differs from the one before."""
+        self._since: dict[int, Names | None] = {}
 
     def _place_in(self, scope: Scope) -> None:
         self.scope = scope
@@ -73,12 +75,15 @@ class View:
 
     def changed_since(self, version: int) -> Names | None:
         """The names that may differ from the view of that version; None when that is too long ago to tell."""
-        if version == self.version:
-            return {}
-        if not any(known == version for known, _names in self._history):
+        if version not in self._since:
+            self._since[version] = self._sum_since(version)
+        return self._since[version]
+
+    def _sum_since(self, version: int) -> Names | None:
+        if version not in self._history:
             return None
         out: Names = {}
-        for known, differing in self._history:
+        for known, differing in self._history.items():
             if known > version:
                 for type_url, found in differing.items():
                     out[type_url] = out.get(type_url, frozenset()) | found
@@ -100,12 +105,20 @@ class View:
             differing[CLUSTER] = self._renew_clusters(dirt)
             differing[LISTENER] = self._renew_listeners(dirt)
             differing[ROUTE], differing[VIRTUAL_HOST] = self._renew_routes(dirt)
-        stale = {name for name in self._endpoints if (host := _host(name)) in change.endpoints or dirt.rules(host)}
-        if stale:
-            self._endpoints = {name: kept for name, kept in self._endpoints.items() if name not in stale}
-        differing[ENDPOINT] = frozenset(stale)
-        differing = {type_url: found for type_url, found in differing.items() if found}
-        self._history = (*self._history[-MEMORY:], (self.version, differing))
+        differing[ENDPOINT] = self._forget_endpoints(change, dirt)
+        kept = [*self._history.items()][-MEMORY:]
+        self._history = dict([*kept, (self.version, {kind: found for kind, found in differing.items() if found})])
+        self._since = {}
+
+    def _forget_endpoints(self, change: Change, dirt: Dirt) -> frozenset[str]:
+        stale = self._endpoints.keys() & (change.endpoints | dirt.services)
+        if dirt.ruled:
+            stale |= {host for host in self._endpoints if dirt.rules(host)}
+        if not stale:
+            return frozenset()
+        names = frozenset(name for host in stale for name in self._endpoints[host])
+        self._endpoints = {host: kept for host, kept in self._endpoints.items() if host not in stale}
+        return names
 
     @property
     def clusters(self) -> Mapping[str, Encoded]:
@@ -125,12 +138,15 @@ class View:
 
     def endpoints(self, cluster: str) -> Encoded:
         """The endpoints of an outbound cluster, in sight or not: Envoy asks only for clusters that it was given."""
-        if cluster not in self._endpoints:
-            target = names.parse_outbound_cluster(cluster)
-            rule = self.scope.destination_rule(target[0], self._client.labels) if target else None
-            made = endpoints.load_assignment(cluster, self._snapshot, rule, self._settings)
-            self._endpoints[cluster] = encode(cluster, made)
-        return self._endpoints[cluster]
+        target = names.parse_outbound_cluster(cluster)
+        host = target[0] if target else ""
+        known = self._endpoints.get(host, {}).get(cluster)
+        if known is None:
+            rule = self.scope.destination_rule(host, self._client.labels) if target else None
+            known = encode(cluster, endpoints.load_assignment(cluster, self._snapshot, rule, self._settings))
+            # Earlier views share the inner mapping: it is replaced, never changed.
+            self._endpoints[host] = {**self._endpoints.get(host, {}), cluster: known}
+        return known
 
     def route(self, name: str, *, splits: bool) -> Encoded | None:
         """The route configuration ``80`` or ``fqdn:80``; None for a name that is neither.
@@ -308,7 +324,3 @@ def _dirt(before: MeshSnapshot, after: MeshSnapshot, change: Change) -> Dirt:
         ),
         ruled=tuple(sorted(ruled)),
     )
-
-
-def _host(cluster: str) -> str:
-    return cluster.rpartition("|")[2]

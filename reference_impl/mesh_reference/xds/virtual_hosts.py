@@ -116,27 +116,6 @@ def catch_all(policy: OutboundPolicy) -> routes.VirtualHost:
     return routes.VirtualHost(name=name, domains=["*"], routes=[route], include_request_attempt_count=True)
 
 
-def service_domains(service: Service, namespace: str, aliases: Iterable[str] = ()) -> tuple[str, ...]:
-    """Every name a client in ``namespace`` may call the Service by; a bare name only in its own namespace (§1.0)."""
-    out: list[str] = []
-    for host in (service.hostname, *aliases):
-        out += [host, f"{host}."]
-        out += _short_names(host, namespace)
-    if service.headless:
-        out += [f"*.{domain}" for domain in out]
-    return (*out, *(f"[{ip}]" if ":" in ip else ip for ip in service.addresses))
-
-
-def _short_names(host: str, namespace: str) -> list[str]:
-    short, separator, _domain = host.partition(".svc.")
-    if not separator:
-        return []
-    name, _, own = short.partition(".")
-    if own == namespace:
-        return [name, f"{short}.svc", short]
-    return [short, f"{short}.svc"]
-
-
 class _Domains:
     """Who has which domain. An expanded name (``a.b``) never takes what is the full name of another Service."""
 
@@ -157,8 +136,7 @@ class _Domains:
 def _add_service(
     plans: list[HostPlan], taken: _Domains, scope: Scope, service: Service, port: int, owner: VirtualService | None
 ) -> None:
-    wanted = service_domains(service, scope.namespace, scope.aliases_of(service.hostname))
-    domains = taken.claim(wanted, own=service.hostname)
+    domains = taken.claim(scope.domains(service), own=service.hostname)
     if domains:
         plans.append(
             HostPlan(host=service.hostname, port=port, domains=domains, service=service, virtual_service=owner)
