@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEBIAN := iptables iproute2 util-linux
 REPORT ?= .mesh/report.yaml
+WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
@@ -22,7 +23,7 @@ conformance: debian $(STAMP) ## Bring up the embedded cluster and the reference 
 	$(BIN)/pytest examples --mesh-cluster=local --mesh-implementation=reference $(ARGS)
 
 test: debian $(STAMP) ## Run the project's own quick tests
-	$(BIN)/pytest tests $(ARGS)
+	$(BIN)/pytest tests -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -262,7 +262,7 @@ def _clusters(facts: Facts) -> tuple[Finding, ...]:
             required=False,
             needed_for="--mesh-cluster=kind",
             detail=facts.kind,
-            fix="" if facts.kind else "pip install 'pytest-mesh[kind]', or kind's own release",
+            fix="" if facts.kind else "put kind's own release on PATH (https://kind.sigs.k8s.io)",
             works_without=("local", "existing"),
         ),
         Finding(
