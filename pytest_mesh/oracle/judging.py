@@ -9,8 +9,8 @@ from pytest_mesh.contracts import Observation
 from pytest_mesh.oracle.outcomes import Outcome, Prediction
 from pytest_mesh.oracle.requests import joined
 
-_EARLY = 0.98
-"""A timer may fire a little before its time as another clock sees it."""
+_EARLY_SECONDS = 0.005
+"""By so much a timer may fire before its time as another clock sees it: proxies round to milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def _differences(outcome: Outcome, observation: Observation) -> Iterator[str]:
         yield f"Location is {found}, {outcome.location} is allowed"
     if outcome.body is not None and echo is None and observation.body != outcome.body:
         yield f"the body is {observation.body[:80]!r}, {outcome.body[:80]!r} is allowed"
-    if observation.seconds < outcome.delay * _EARLY:
+    if observation.seconds < outcome.delay - _EARLY_SECONDS:
         yield f"it took {observation.seconds:.3f} s, at least {outcome.delay:g} s are allowed"
 
 

@@ -130,10 +130,9 @@ class _Decision:
             return
         delayed = Fraction(fault.delay_per_million if fault.delay else 0, _MILLION)
         aborted = Fraction(fault.abort_per_million if fault.abort_status else 0, _MILLION)
-        self._say(
-            f"fault: {float(delayed * 100):g}% wait {fault.delay:g} s, {float(aborted * 100):g}% get {fault.abort_status}",
-            fault.line,
-        )
+        parts = [(delayed, f"wait {fault.delay:g} s"), (aborted, f"get {fault.abort_status}")]
+        told = ", ".join(f"{float(share * 100):g}% {what}" for share, what in parts if share)
+        self._say(f"fault: {told or 'of nobody'}", fault.line)
         for wait_share, wait in ((delayed, fault.delay), (1 - delayed, 0.0)):
             for abort_share, status in ((aborted, fault.abort_status), (1 - aborted, 0)):
                 if wait_share * abort_share:
