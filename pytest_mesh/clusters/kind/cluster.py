@@ -15,15 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pytest_mesh.clusters.kind import images, reaper, state
+from pytest_mesh.clusters.kind import images, logs, reaper, state
 from pytest_mesh.clusters.kind.programs import KindError, find, follow, output
 from pytest_mesh.contracts import Image, Json, Progress
 
 _READY_SECONDS: Final = 180
 _DELETE_SECONDS: Final = 120.0
-_EXPORT_SECONDS: Final = 120.0
-_EXPORT_PAUSE: Final = 30.0
-"""Seconds for which one export of the logs serves: failures come in groups, and an export takes seconds."""
 
 
 class KindCluster:
@@ -36,7 +33,6 @@ class KindCluster:
         self.owned = held.owned
         self.directory = state.directory_of(held.name)
         self.kubeconfig = self.directory / "kubeconfig"
-        self._exported: tuple[float, Path] | None = None
         self._pytest_kind: Any = None
 
     @classmethod
@@ -139,15 +135,10 @@ class KindCluster:
         return {"backend": self.backend, "name": self.name, "kubeconfig": str(self.kubeconfig)}
 
     def collect(self, directory: Path) -> None:
-        """Have ``kind export logs`` write below ``directory``; never raises."""
-        if self._exported is not None and time.monotonic() - self._exported[0] < _EXPORT_PAUSE:
-            with contextlib.suppress(OSError):
-                (directory / "kind.txt").write_text(f"exported moments before, to {self._exported[1]}\n")
-            return
+        """Write the logs of the nodes and their pods below ``directory``; never raises."""
         try:
-            output("kind", "export", "logs", str(directory / "kind"), "--name", self.name, seconds=_EXPORT_SECONDS)
-            self._exported = (time.monotonic(), directory / "kind")
-        except KindError as error:
+            logs.export(self.name, directory / "kind")
+        except (KindError, OSError) as error:
             with contextlib.suppress(OSError):
                 (directory / "kind.txt").write_text(f"kind's logs could not be had: {error}\n")
 
