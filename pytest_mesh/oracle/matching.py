@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from pytest_mesh.oracle.errors import Unsupported
+from pytest_mesh.oracle.errors import Malformed, Unsupported
 from pytest_mesh.oracle.fields import Line
 from pytest_mesh.oracle.model import MESH, Block, Condition, Source, StringMatch
 from pytest_mesh.oracle.requests import Seen
@@ -25,6 +25,13 @@ def check_regex(pattern: str, line: Line) -> None:
         raise Unsupported(f"{line}: {pattern!r}: {error}") from error
     if found:
         raise Unsupported(f"{line}: {pattern!r}: the oracle does not read {found.group()!r} as RE2 does")
+
+
+def check_substitution(pattern: str, replacement: str, line: Line) -> None:
+    """Refuse a replacement that names a group which the pattern lacks: a proxy takes no such configuration."""
+    highest = max((int(digit) for digit in re.findall(r"\\(\d)", replacement)), default=0)
+    if highest > re.compile(pattern, re.ASCII).groups:
+        raise Malformed(f"{line}: {replacement!r} names group {highest}, which {pattern!r} lacks")
 
 
 def takes(match: StringMatch, value: str, *, ignore_case: bool = False) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from pytest_mesh.contracts import Json
 from pytest_mesh.oracle.errors import Malformed, Unsupported
 from pytest_mesh.oracle.fields import Fields, Line, seconds
-from pytest_mesh.oracle.matching import check_regex
+from pytest_mesh.oracle.matching import check_regex, check_substitution
 from pytest_mesh.oracle.model import (
     MESH,
     Block,
@@ -230,6 +230,9 @@ def _rewrite(fields: Fields | None) -> Rewrite | None:
         regex.knows({"match", "rewrite"})
         check_regex(regex.text("match"), regex.at("match"))
         pattern = (regex.text("match"), regex.text("rewrite"))
+        if not all(pattern):
+            raise Malformed(f"{regex.line}: match and rewrite are both required")
+        check_substitution(*pattern, regex.at("rewrite"))
     return Rewrite(uri=fields.text("uri"), authority=fields.text("authority"), regex=pattern, line=fields.line)
 
 

@@ -27,7 +27,8 @@ class Target:
 def target(world: World, source: Source, destination: Destination, port: int, steps: list[Step]) -> Target:
     """Find what a destination leads to, from a listener on ``port``; tells what decides."""
     service = world.service(destination.host)
-    number = destination.port or (service.ports[0].number if service and len(service.ports) == 1 else port)
+    # B14 as a running Istio has it: a sidecar's listener sees no port of a Service but its own.
+    number = destination.port or port
     found = Target(host=destination.host, subset=destination.subset, port=number)
     if service is None:
         return _none(found, f"{destination.host} is no Service", destination.line, steps)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pytest_mesh.contracts import Json
 
-TARGET, OTHER = "target", "other"
+TARGET, OTHER, SIDE = "target", "other", "side"
+SIDE_PORT = 8000
 VERSIONS = {TARGET: ("v1", "v2"), OTHER: ("o1",)}
 """Service name: versions of the stand-in behind it."""
 
@@ -20,8 +21,21 @@ DESTINATIONS: tuple[Json, ...] = (
     {"host": TARGET, "subset": "nowhere"},
     {"host": "stranger"},
     {"host": TARGET, "port": {"number": 81}},
+    {"host": SIDE},
+    {"host": SIDE, "port": {"number": SIDE_PORT}},
 )
-"""Where routes send: both versions, one of them, another Service, and four ways to get 503."""
+"""Where routes send: both versions, one of them, another Service, one on another port, and five ways to get 503."""
+
+SIDE_SERVICE: Json = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": SIDE},
+    "spec": {
+        "selector": {"app": OTHER},
+        "ports": [{"name": "http", "port": SIDE_PORT, "targetPort": 8080}],
+    },
+}
+"""The pods of ``other`` behind a port that no request of a cell goes to."""
 
 SUBSETS: Json = {
     "apiVersion": "networking.istio.io/v1",
@@ -62,4 +76,7 @@ def documents(namespace: str) -> list[Json]:
             }
             for version in versions
         ]
-    return [*found, {**SUBSETS, "metadata": {"name": TARGET, "namespace": namespace}}]
+    return [
+        *found,
+        *({**one, "metadata": {**one["metadata"], "namespace": namespace}} for one in (SIDE_SERVICE, SUBSETS)),
+    ]

@@ -80,7 +80,8 @@ def _is_valid(http: Any) -> bool:
             return False
         if len(branches) > 1 and not sum(branch.get("weight", 0) for branch in branches):
             return False
-        if _has_empty(route):
+        regex = route.get("rewrite", {}).get("uriRegexRewrite", {"match": "", "rewrite": ""})
+        if _has_empty(route) or regex.keys() != {"match", "rewrite"}:
             return False
         if route.get("redirect", {"": ""}).keys() <= {"redirectCode"} or not route.get("fault", {"": ""}):
             return False

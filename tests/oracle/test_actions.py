@@ -100,6 +100,13 @@ def test_r2_every_match_is_replaced_as_re2_does(pattern, replacement, text, seen
     assert substituted(pattern, replacement, text) == seen
 
 
+@pytest.mark.parametrize(("pattern", "replacement"), [("(a)", r"\2"), ("a", ""), ("", "a")])
+def test_r2_a_replacement_that_no_proxy_takes_is_refused(ask, routes, pattern, replacement):
+    rewrite = f"rewrite: {{uriRegexRewrite: {{match: '{pattern}', rewrite: '{replacement}'}}}}"
+    with pytest.raises(Malformed, match="uriRegexRewrite"):
+        ask(routes(f"[{{{rewrite}, {TO_V1}}}]"))
+
+
 def test_r3_rewrite_of_the_authority_beats_headers_and_set_beats_add(ask, routes):
     changes = "headers: {request: {set: {Host: set.test}, add: {':authority': add.test}}}"
     assert ask(routes(f"[{{{changes}, {TO_V1}}}]")).certain.authority == "set.test"

@@ -146,11 +146,15 @@ def test_b12_what_is_not_exported_is_not_there(ask, routes):
     assert told(ask(text, "http://reviews.shop/", source=Source(namespace="other"))) == (200, "", "reviews-v1")
 
 
-def test_b14_the_port_is_the_given_one_else_the_only_one_else_the_listeners(ask, routes):
+def test_b14_the_port_is_the_given_one_else_the_listeners(ask, routes):
     given = ask(routes("[{route: [{destination: {host: wide, port: {number: 8000}}}]}]"))
-    only = ask(routes("[{route: [{destination: {host: reviews}}]}]", hosts="[wide]"), "http://wide:8000/")
     listeners = ask(routes("[{route: [{destination: {host: wide}}]}]"))
-    assert [one.certain.port for one in (given, only, listeners)] == [8000, 80, 80]
+    assert [one.certain.port for one in (given, listeners)] == [8000, 80]
+
+
+def test_b14_a_service_without_the_listeners_port_is_not_found_even_if_it_has_only_one(ask, routes):
+    prediction = ask(routes("[{route: [{destination: {host: reviews}}]}]", hosts="[wide]"), "http://wide:8000/")
+    assert told(prediction) == (503, "NC")
 
 
 def test_d19_a_destination_rule_that_is_not_exported_is_not_there(ask, routes):

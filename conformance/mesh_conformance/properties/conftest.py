@@ -24,7 +24,7 @@ def shared_cells(
         stage = shared.namespace
         for service, versions in cast.VERSIONS.items():
             stage.stand_in(service, versions=versions, wait=False)
-        stage.apply(cast.SUBSETS)
+        stage.apply([cast.SIDE_SERVICE, cast.SUBSETS])
         client = shared.clients[CLIENT] = stage.client(CLIENT, annotations=ALL_STATS)
         assert_reaches(stage, client, f"http://{cast.TARGET}")
         yield shared
