@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test lint types layers bench debian coverage clean
+.PHONY: help conformance test mutants lint types layers bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -24,6 +24,9 @@ conformance: debian $(STAMP) ## Bring up the embedded cluster and the reference 
 
 test: debian $(STAMP) ## Run the project's own quick tests
 	$(BIN)/pytest tests -n $(WORKERS) --dist loadfile $(ARGS)
+
+mutants: debian $(STAMP) ## Hold the suite against broken meshes: every check must find its mutant
+	$(BIN)/python tests/mutants/matrix.py $(ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,0 +1,94 @@
+"""A mutant: one change in the text of one module of the reference, made while it is imported. The files stay as they are.
+
+A mutant whose text is not found exactly once is an error: the reference has moved on and the catalogue must follow.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+CATALOGUE = Path(__file__).parent / "catalogue"
+
+
+class MutantError(ValueError):
+    """A mutant that cannot be made; names it and its module."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One wrong behaviour."""
+
+    id: str
+    row: str
+    """Of the semantics that it breaks."""
+    says: str
+    """What is wrong with a mesh like this, in a sentence."""
+    module: str
+    replace: str
+    by: str
+    kills: tuple[str, ...]
+    """Checks that must fail, below the suite's directory: ``routing/test_x.py::test_y[z]``."""
+    seed: str = ""
+    """The real bug that it repeats."""
+
+    def applied(self, source: str) -> str:
+        """Give the module's text with the change."""
+        found = source.count(self.replace)
+        if found != 1:
+            raise MutantError(f"mutant {self.id}: its text stands {found} times in {self.module}, once is wanted")
+        return source.replace(self.replace, self.by)
+
+
+def load(directory: Path = CATALOGUE) -> dict[str, Mutant]:
+    """Read the catalogue, by id."""
+    found: dict[str, Mutant] = {}
+    for path in sorted(directory.glob("*.toml")):
+        for entry in tomllib.loads(path.read_text())["mutant"]:
+            mutant = Mutant(**{**entry, "kills": tuple(entry["kills"])})
+            if mutant.id in found:
+                raise MutantError(f"{path}: mutant {mutant.id} is there twice")
+            found[mutant.id] = mutant
+    return found
+
+
+def install(mutant: Mutant) -> None:
+    """Have this process import the mutant's module with its change; before anything of the reference is imported."""
+    if mutant.module in sys.modules:
+        raise MutantError(f"mutant {mutant.id}: {mutant.module} is imported already")
+    sys.meta_path.insert(0, _Finder(mutant))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._mutant.module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.origin is None:
+            raise MutantError(f"mutant {self._mutant.id}: there is no module {fullname}")
+        spec.loader = _Loader(self._mutant, spec.name, spec.origin)
+        return spec
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, mutant: Mutant, name: str, path: str) -> None:
+        super().__init__(name, path)
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        # Never by way of a cached file: neither its is used for the mutant, nor the mutant's for it.
+        source = Path(self.path).read_text()
+        return compile(self._mutant.applied(source), self.path, "exec", dont_inherit=True)

@@ -1,0 +1,71 @@
+"""The catalogue of mutants: each can be made of the reference as it is, and each check of the suite has one."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import matrix  # noqa: E402 - found by the line above
+import patching  # noqa: E402
+
+CATALOGUE = patching.load()
+
+
+@pytest.mark.parametrize("mutant", CATALOGUE.values(), ids=CATALOGUE)
+def test_a_mutant_changes_one_place_of_its_module_and_is_a_program(mutant):
+    spec = importlib.util.find_spec(mutant.module)
+    source = Path(spec.origin).read_text()
+
+    changed = mutant.applied(source)
+
+    assert changed != source
+    compile(changed, spec.origin, "exec")
+
+
+def test_a_mutant_whose_text_is_gone_is_an_error():
+    mutant = next(iter(CATALOGUE.values()))
+    with pytest.raises(patching.MutantError, match="stands 0 times"):
+        mutant.applied("")
+
+
+def test_each_mutant_says_what_it_breaks_and_which_checks_must_find_it():
+    assert [one.id for one in CATALOGUE.values() if not (one.says and one.row and one.kills)] == []
+
+
+def test_every_declared_check_exists():
+    checks = matrix.collected()
+    assert {kill for one in CATALOGUE.values() for kill in one.kills} - set(checks) == set()
+
+
+def test_a_process_runs_the_changed_module_and_leaves_the_file_alone():
+    mutant = CATALOGUE["weights-all-equal"]
+    path = Path(importlib.util.find_spec(mutant.module).origin)
+    before = path.read_text()
+    code = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); import patching\n"
+        f"patching.install(patching.load()[{mutant.id!r}])\n"
+        f"import inspect, mesh_reference.xds.route_actions as it\n"
+        f"print(it._add_branch.__code__.co_consts)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "100" in done.stdout
+    assert path.read_text() == before
+
+
+def test_a_check_that_no_mutant_makes_fail_is_told():
+    assert matrix.useless_checks(["a", "b"], {"m": {"a": "failed", "b": "passed"}}) == ["b"]
+
+
+def test_the_implementation_file_of_a_mutant_runs_the_mutant_everywhere():
+    text = matrix.implementation(CATALOGUE["weights-all-equal"])
+    assert "mesh_reference.cli" not in text
+    assert text.count('run.py", "weights-all-equal"') == 4
