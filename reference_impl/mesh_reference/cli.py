@@ -12,11 +12,14 @@ import click
 
 COMMANDS = {
     "agent": ("mesh_reference.agent.command", "Run beside Envoy: bootstrap, SDS, rotation, health."),
+    "explain": ("mesh_reference.commands.explain_command", "Say where a request would go, and which line decided it."),
     "crds": ("mesh_reference.model.command", "Print the CustomResourceDefinitions."),
     "iptables": ("mesh_reference.agent.iptables_command", "Put the traffic-capture rules into this network namespace."),
     "istiod": ("mesh_reference.app_command", "Run the control plane."),
     "kube-inject": ("mesh_reference.injection.command", "Inject the sidecar into manifests from a file."),
     "manifests": ("mesh_reference.manifests_command", "Print what installs the mesh."),
+    "proxy-config": ("mesh_reference.commands.proxy_config_command", "Print what a sidecar is configured with."),
+    "proxy-status": ("mesh_reference.commands.proxy_status_command", "Print which sidecars are in step."),
     "validate": ("mesh_reference.validation.command", "Check Istio resources offline."),
 }
 """Command name: the module that defines ``command``, and the line that ``--help`` shows."""

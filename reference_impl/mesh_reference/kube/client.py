@@ -5,7 +5,9 @@ Watches are in ``kube.watching``, the way to the server in ``kube.connection``. 
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
@@ -168,6 +170,25 @@ class Kube:
         if response.status >= 400:
             raise await _failure(method, path, response)
         return response
+
+    @asynccontextmanager
+    async def websocket(
+        self, path: str, params: Mapping[str, str], protocol: str, seconds: float
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """An upgraded connection (port-forward, exec), closed at the end or after so many ``seconds``; aiohttp's errors."""
+        if self._session is None:
+            raise ApiFailure(f"GET {path}: the client is closed; use it inside `async with`")
+        async with (
+            asyncio.timeout(seconds),
+            self._session.ws_connect(
+                self._link.server + path,
+                params=params,
+                protocols=(protocol,),
+                headers=await self._link.headers(),
+                max_msg_size=0,
+            ) as socket,
+        ):
+            yield socket
 
 
 def _namespace(obj: Json) -> str | None:

@@ -1,0 +1,37 @@
+"""The dump of one proxy as this control plane would configure it from a snapshot, connected or not. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from mesh_reference.commands.dump import Dump, route_names
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mesh_reference.model.proxies import Proxy
+    from mesh_reference.xds.configuration import Configuration
+    from mesh_reference.xds.resources import Encoded
+
+Json = dict[str, Any]
+
+
+def of_proxy(configuration: Configuration, proxy: Proxy) -> Dump:
+    """Everything that the proxy would be sent; the bootstrap and its secrets come from its agent and are not there."""
+    clusters = _bodies(configuration.all_of(CLUSTER, proxy).values())
+    listeners = _bodies(configuration.all_of(LISTENER, proxy).values())
+    asked = [cluster["name"] for cluster in clusters if cluster.get("type") == "EDS"]
+    return Dump(
+        clusters=clusters,
+        listeners=listeners,
+        routes=_bodies(configuration.named(ROUTE, proxy, route_names(listeners)).values()),
+        endpoints=_bodies(configuration.named(ENDPOINT, proxy, asked).values()),
+    )
+
+
+def _bodies(found: Iterable[Encoded]) -> tuple[Json, ...]:
+    bodies = (json_format.MessageToDict(item.body, preserving_proto_field_name=True) for item in found)
+    return tuple({name: value for name, value in body.items() if name != "@type"} for body in bodies)

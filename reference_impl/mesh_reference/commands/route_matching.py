@@ -1,0 +1,192 @@
+"""Does a request fit a RouteMatch? Envoy's own rules for paths, headers, query parameters and virtual hosts. Pure.
+
+Regular expressions are RE2's in Envoy; Python's engine stands in, which agrees on all that Galley lets through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from mesh_reference.errors import MeshError
+
+Json = Mapping[str, Any]
+
+PORTS = {"http": 80, "https": 443}
+
+
+class RequestError(MeshError):
+    """A URL or header that no request could have; ``str()`` says what is wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request as a client writes it. Header names are in lower case."""
+
+    scheme: str
+    host: str
+    """The host alone, as it is called."""
+    port: int
+    path: str
+    """With the query."""
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def authority(self) -> str:
+        """The Host header, a ``host:`` among the headers before the URL's."""
+        named = self.headers.get("host") or self.headers.get(":authority")
+        default = self.host if PORTS.get(self.scheme) == self.port else f"{self.host}:{self.port}"
+        return named or default
+
+    def header(self, name: str) -> str | None:
+        """The value, pseudo-headers too; None when the request has none."""
+        pseudo = {":method": self.method, ":authority": self.authority, ":scheme": self.scheme, ":path": self.path}
+        return pseudo.get(name) or self.headers.get(name.lower())
+
+
+def parse_request(url: str, headers: Iterable[str] = (), method: str = "GET") -> Request:
+    """``http://reviews:80/x`` and ``name: value`` lines as a request. Raises `RequestError`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as problem:
+        raise RequestError(f"--url {url}: {problem}") from problem
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise RequestError(f"--url {url}: want http://host[:port]/path")
+    found: dict[str, str] = {}
+    for line in headers:
+        name, colon, value = (
+            line.partition(":")
+            if not line.startswith(":")
+            else (":" + line[1:].partition(":")[0], ":", line[1:].partition(":")[2])
+        )
+        if not colon or not name.strip():
+            raise RequestError(f"-H {line!r}: want 'name: value'")
+        key = name.strip().lower()
+        found[key] = f"{found[key]},{value.strip()}" if key in found else value.strip()
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Request(
+        scheme=parts.scheme, host=parts.hostname, port=port or PORTS[parts.scheme], path=path, method=method, headers=found
+    )  # fmt: skip
+
+
+def virtual_host(table: Json, authority: str) -> tuple[Json, str] | None:
+    """The virtual host for the Host header and the domain that took it: exact, *suffix, prefix*, then ``*``; longest first."""
+    name = authority.lower()
+    if table.get("ignore_port_in_host_matching"):
+        name = re.sub(r":[0-9]+$", "", name)
+    best: tuple[tuple[int, int], Json, str] | None = None
+    for host in table.get("virtual_hosts") or ():
+        for domain in host.get("domains") or ():
+            rank = _rank(domain.lower(), name)
+            if rank is not None and (best is None or rank > best[0]):
+                best = (rank, host, domain)
+    return (best[1], best[2]) if best else None
+
+
+def _rank(domain: str, name: str) -> tuple[int, int] | None:
+    if domain == name:
+        return (3, 0)
+    if domain == "*":
+        return (0, 0)
+    if domain.startswith("*") and name.endswith(domain[1:]) and len(name) >= len(domain):
+        return (2, len(domain))
+    if domain.endswith("*") and name.startswith(domain[:-1]) and len(name) >= len(domain):
+        return (1, len(domain))
+    return None
+
+
+def misfit(match: Json, request: Request) -> str:
+    """The first condition that the request does not meet, in words; "" when it fits."""
+    path, _, query = request.path.partition("?")
+    problem = _path_misfit(match, path)
+    if problem:
+        return problem
+    for matcher in match.get("headers") or ():
+        problem = _header_misfit(matcher, request.header(str(matcher.get("name", ""))))
+        if problem:
+            return problem
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        given.setdefault(name, value)
+    for matcher in match.get("query_parameters") or ():
+        problem = _query_misfit(matcher, given.get(str(matcher.get("name", ""))))
+        if problem:
+            return problem
+    return ""
+
+
+def _path_misfit(match: Json, path: str) -> str:
+    strict = match.get("case_sensitive") is not False
+    have = path if strict else path.lower()
+
+    def fold(text: str) -> str:
+        return text if strict else text.lower()
+
+    if "path" in match:
+        return "" if have == fold(match["path"]) else f"the path is not {match['path']}"
+    if "safe_regex" in match:
+        pattern = str(match["safe_regex"].get("regex", ""))
+        return "" if re.fullmatch(pattern, path, re.DOTALL) else f"the path does not match {pattern}"
+    prefix = str(match.get("prefix", ""))
+    return "" if have.startswith(fold(prefix)) else f"the path does not begin with {prefix}"
+
+
+def _header_misfit(matcher: Json, value: str | None) -> str:
+    name, inverted = str(matcher.get("name", "")), bool(matcher.get("invert_match"))
+    if "present_match" in matcher:
+        held = (value is not None) == bool(matcher["present_match"])
+        wanted = "is there" if held else "is missing"
+    else:
+        if value is None and not matcher.get("treat_missing_header_as_empty"):
+            # A missing header fits no matcher, not even an inverted one.
+            return f"header {name} is missing"
+        held = _fits(matcher.get("string_match") or {}, value or "")
+        wanted = (
+            f"is {_words(matcher.get('string_match') or {})}"
+            if held
+            else f"is not {_words(matcher.get('string_match') or {})}"
+        )
+    return "" if held != inverted else f"header {name} {wanted}"
+
+
+def _query_misfit(matcher: Json, value: str | None) -> str:
+    name = str(matcher.get("name", ""))
+    if value is None:
+        return f"query parameter {name} is missing"
+    if "present_match" in matcher or not matcher.get("string_match"):
+        return ""
+    return (
+        ""
+        if _fits(matcher["string_match"], value)
+        else f"query parameter {name} is not {_words(matcher['string_match'])}"
+    )
+
+
+def _fits(match: Json, value: str) -> bool:
+    if match.get("ignore_case"):
+        value = value.lower()
+    if "exact" in match:
+        return value == _folded(match, match["exact"])
+    if "prefix" in match:
+        return value.startswith(_folded(match, match["prefix"]))
+    if "suffix" in match:
+        return value.endswith(_folded(match, match["suffix"]))
+    if "contains" in match:
+        return _folded(match, match["contains"]) in value
+    return bool(re.fullmatch(str((match.get("safe_regex") or {}).get("regex", "")), value, re.DOTALL))
+
+
+def _folded(match: Json, text: str) -> str:
+    return text.lower() if match.get("ignore_case") else text
+
+
+def _words(match: Json) -> str:
+    for kind in ("exact", "prefix", "suffix", "contains"):
+        if kind in match:
+            return str(match[kind]) if kind == "exact" else f"{kind} {match[kind]}"
+    return f"regex {(match.get('safe_regex') or {}).get('regex', '')}"

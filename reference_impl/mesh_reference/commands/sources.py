@@ -1,0 +1,107 @@
+"""Where commands take their mesh or dump from: files, a directory, standard input, or a cluster. The edge: all I/O is here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mesh_reference import documents
+from mesh_reference.commands import dump
+from mesh_reference.commands.manifests_mesh import Mesh, of_documents, of_objects
+from mesh_reference.errors import ApiFailure, MeshError
+from mesh_reference.settings import Settings
+
+if TYPE_CHECKING:
+    from mesh_reference.kube.client import Kube
+
+Json = dict[str, Any]
+Result = TypeVar("Result")
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class SourceError(MeshError):
+    """A file or a cluster that cannot be read; ``str()`` is one line."""
+
+
+def read_documents(names: tuple[str, ...]) -> list[documents.Document]:
+    """The documents of files, of all files below a directory, or of ``-``. Raises `SourceError` at the first fault."""
+    found: list[documents.Document] = []
+    for name in names:
+        path = Path(name)
+        if name != "-" and path.is_dir():
+            files = [str(item) for item in sorted(path.rglob("*")) if item.suffix in _SUFFIXES and item.is_file()]
+        else:
+            files = [name]
+        for file in files:
+            try:
+                found += documents.load_all(read_text(file), file)
+            except documents.DocumentError as problem:
+                raise SourceError(str(problem)) from problem
+    return found
+
+
+def read_text(name: str) -> str:
+    """A file's text, or standard input for ``-``. Raises `SourceError`."""
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as problem:
+        raise SourceError(f"{name}: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise SourceError(f"{name}: not UTF-8 text") from problem
+
+
+def read_dump(name: str) -> tuple[dump.Dump, Json]:
+    """A config dump in a file, and its JSON. Raises `SourceError`."""
+    try:
+        value = json.loads(read_text(name))
+        return dump.read(value), value
+    except (ValueError, RecursionError) as problem:
+        raise SourceError(f"{name}: not JSON: {problem}") from problem
+    except dump.DumpError as problem:
+        raise SourceError(f"{name}: {problem}") from problem
+
+
+def mesh_of_files(names: tuple[str, ...], namespace: str) -> Mesh:
+    """The mesh that these manifests would make."""
+    return of_documents(read_documents(names), Settings(), namespace)
+
+
+async def mesh_of_cluster(kube: Kube) -> Mesh:
+    """The mesh as the API server's objects make it, with the mesh config of the default control plane."""
+    from mesh_reference import mesh_config
+    from mesh_reference.errors import NotFound
+    from mesh_reference.kube import resources
+    from mesh_reference.store.index import WATCHED
+
+    settings = Settings()
+    try:
+        held = await kube.get(resources.CONFIG_MAPS, mesh_config.CONFIG_MAP, settings.root_namespace)
+    except NotFound:
+        held = {}
+    text = (held.get("data") or {}).get(mesh_config.KEY, "")
+    settings = mesh_config.settings_with(settings, mesh_config.parse_mesh_config(text))
+    objects: list[Json] = []
+    for resource in WATCHED:
+        objects += await kube.list(resource)
+    return of_objects(objects, settings)
+
+
+def with_cluster(kubeconfig: str | None, context: str | None, use: Callable[[Kube], Awaitable[Result]]) -> Result:
+    """Run ``use`` with a connection. Raises `SourceError` when the cluster does not answer."""
+    import asyncio
+
+    async def run() -> Result:
+        from mesh_reference.kube.client import Kube
+
+        async with await Kube.connect(Path(kubeconfig) if kubeconfig else None, context) as kube:
+            return await use(kube)
+
+    try:
+        return asyncio.run(run())
+    except ApiFailure as problem:
+        raise SourceError(f"the cluster cannot be asked: {problem}") from problem
