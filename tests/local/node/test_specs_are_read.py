@@ -221,6 +221,11 @@ MOUNTS = r"""
 """
 
 
+def test_the_roots_of_other_peoples_containers_are_no_submounts():
+    line = "9 1 0:5 / /var/lib/docker/overlay2/f330/merged rw - overlay overlay rw"
+    assert roots.submounts(f"{MOUNTS.strip()}\n{line}") == roots.submounts(MOUNTS.strip())
+
+
 def test_submounts_are_those_of_real_file_systems_that_nothing_covers():
     assert roots.submounts(MOUNTS.strip()) == ["/home", "/srv", "/home/a b"]
     assert roots.submounts(MOUNTS.strip(), "/home") == ["/home/a b"]

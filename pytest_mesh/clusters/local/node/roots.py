@@ -8,6 +8,7 @@ namespace that :func:`build` opens. It decides no policy; the Blueprint does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -24,6 +25,8 @@ _OLD: Final = "/.node"
 _FRESH: Final = ("/tmp", "/run")  # noqa: S108  # the container's own, not a place for our files
 """Of the host's own root these hold sockets, secrets and other people's files."""
 _OWN_FILE_SYSTEMS: Final = ("/proc", "/sys", "/dev", *_FRESH)
+_ENGINES: Final = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/kubelet")
+"""Where container engines mount the roots of other containers, which come and go."""
 # fmt: off
 _PSEUDO: Final = frozenset({
     "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "mqueue", "debugfs", "tracefs", "securityfs",
@@ -40,7 +43,7 @@ def submounts(mountinfo: str, root: str = "/") -> list[str]:
     """Give the mount points of real file systems below ``root``, outermost first, from /proc/self/mountinfo's text.
 
     Left out: kernel file systems, what lies below /proc, /sys, /dev, /tmp or
-    /run, and what a later mount covers.
+    /run or in a container engine's store, and what a later mount covers.
     """
     points: dict[str, None] = {}
     prefix = root.rstrip("/") + "/"
@@ -52,7 +55,7 @@ def submounts(mountinfo: str, root: str = "/") -> list[str]:
         for covered in [known for known in points if (known + "/").startswith(point + "/")]:
             del points[covered]
         inside = "/" + point[len(prefix) :]
-        own = any((inside + "/").startswith(path + "/") for path in _OWN_FILE_SYSTEMS)
+        own = any((inside + "/").startswith(path + "/") for path in (*_OWN_FILE_SYSTEMS, *_ENGINES))
         if not own and after.split()[0] not in _PSEUDO:
             points[point] = None
     return sorted(points, key=lambda point: point.count("/"))
@@ -71,10 +74,11 @@ def build(blueprint: Blueprint, mounted: Sequence[str]) -> None:
     _overlay(blueprint.root, f"{blueprint.layer}/0", root)
     for number, point in enumerate(mounted, start=1):
         inside = root + "/" + os.path.relpath(point, blueprint.root)
-        if Path(point).is_dir():
-            _overlay(point, f"{blueprint.layer}/{number}", inside)
-        else:
-            _bind(point, inside, read_only=True)
+        with contextlib.suppress(FileNotFoundError):  # the host has unmounted it since
+            if Path(point).is_dir():
+                _overlay(point, f"{blueprint.layer}/{number}", inside)
+            else:
+                _bind(point, inside, read_only=True)
     os.chdir(root)
     Path(root + _OLD).mkdir(mode=0o700)
     ns.pivot_root(".", "." + _OLD)

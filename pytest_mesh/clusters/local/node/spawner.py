@@ -40,7 +40,6 @@ class Spawner:
         self._children: dict[int, str] = {}  # pid -> id
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._own_net = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._submounts: dict[str, list[str]] = {}
 
     def serve(self) -> None:
         """Handle requests and dead children until the node closes its end."""
@@ -111,10 +110,7 @@ class Spawner:
     def _run(self, request: Mapping[str, Any], reply: socket.socket, fds: Sequence[int]) -> None:
         """A container: descriptors are net, ipc, uts, stdin, stdout, stderr."""
         blueprint = Blueprint.from_json(request["blueprint"])
-        mounted = self._submounts.get(blueprint.root)
-        if mounted is None:
-            mounted = roots.submounts(Path("/proc/self/mountinfo").read_text(), blueprint.root)
-            self._submounts[blueprint.root] = mounted
+        mounted = roots.submounts(Path("/proc/self/mountinfo").read_text(), blueprint.root)
 
         def start() -> None:
             os.setsid()
