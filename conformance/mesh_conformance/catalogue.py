@@ -73,12 +73,19 @@ FEATURES: tuple[Feature, ...] = (
         link=f"{_SECURITY}peer_authentication/",
     ),
     _identity(
-        "RefusesForeignSvid",
+        "StrictRefusesForeignSvid",
         "an SVID of another root, of another trust domain, self-signed, or none at all is refused",
         *("PATH-SIG", "PATH-ISSUER", "TD-BUNDLE-BIND", "IST-SRV-TD", "M59", "M60"),
     ),
-    _identity("RefusesStaleSvid", "an SVID out of its time is refused", "PATH-TIME", "M59"),
-    _identity("RefusesNamelessSvid", "a certificate without a SPIFFE ID is refused", "SVID-SCHEME-V", "IST-SRV-TD"),
+    _identity("StrictRefusesStaleSvid", "an SVID out of its time is refused", "PATH-TIME", "M59"),
+    _identity("StrictRefusesNamelessSvid", "a certificate without a SPIFFE ID is refused", "SVID-SCHEME-V", "IST-SRV-TD"),
+    _identity(
+        "RotationOfRoot",
+        "a root is added, switched to and removed under traffic, no request fails, and the old root is worth nothing",
+        *("IST-PLUG", "IST-ROOT-DIST", "FED-NEW-KEY-FIRST", "FED-OLD-KEY-LAST", "M54", "M55"),
+        link="https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/",
+        level="extended",
+    ),
     Feature(
         id="RejectsInvalid",
         profile="MESH-VALIDATION",

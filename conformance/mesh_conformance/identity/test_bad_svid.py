@@ -48,17 +48,17 @@ def strict(bank: MeshNamespace) -> Iterator[MeshNamespace]:
     bank.delete(POLICY)
 
 
-@pytest.mark.mesh_feature("RefusesForeignSvid")
+@pytest.mark.mesh_feature("StrictRefusesForeignSvid")
 def test_an_svid_of_another_authority_is_refused(mesh: RunningMesh, strict: MeshNamespace, prober: Client) -> None:
     _assert_refused(mesh, strict, prober, FOREIGN)
 
 
-@pytest.mark.mesh_feature("RefusesStaleSvid")
+@pytest.mark.mesh_feature("StrictRefusesStaleSvid")
 def test_an_svid_out_of_its_time_is_refused(mesh: RunningMesh, strict: MeshNamespace, prober: Client) -> None:
     _assert_refused(mesh, strict, prober, STALE)
 
 
-@pytest.mark.mesh_feature("RefusesNamelessSvid")
+@pytest.mark.mesh_feature("StrictRefusesNamelessSvid")
 def test_a_certificate_without_a_spiffe_id_is_refused(mesh: RunningMesh, strict: MeshNamespace, prober: Client) -> None:
     _assert_refused(mesh, strict, prober, NAMELESS)
 
