@@ -78,7 +78,9 @@ FEATURES: tuple[Feature, ...] = (
         *("PATH-SIG", "PATH-ISSUER", "TD-BUNDLE-BIND", "IST-SRV-TD", "M59", "M60"),
     ),
     _identity("StrictRefusesStaleSvid", "an SVID out of its time is refused", "PATH-TIME", "M59"),
-    _identity("StrictRefusesNamelessSvid", "a certificate without a SPIFFE ID is refused", "SVID-SCHEME-V", "IST-SRV-TD"),
+    _identity(
+        "StrictRefusesNamelessSvid", "a certificate without a SPIFFE ID is refused", "SVID-SCHEME-V", "IST-SRV-TD"
+    ),
     _identity(
         "RotationOfRoot",
         "a root is added, switched to and removed under traffic, no request fails, and the old root is worth nothing",
