@@ -117,7 +117,9 @@ class Implementation:
     ``manifests`` is an argv whose standard output is applied, or a sequence of
     file paths, ``install`` and ``remove`` are argv lists run with KUBECONFIG
     set. All of it is trusted code. ``{python}`` stands for the interpreter that
-    runs pytest, ``{bin}`` for the directory of its programs, ``{dir}`` for the file's own directory.
+    runs pytest, ``{bin}`` for the directory of its programs, ``{dir}`` for the file's own directory,
+    ``{envoy}`` for the installed Envoy, ``{env:NAME}`` for an environment variable that the file's
+    ``[environment]`` describes.
     """
 
     name: str

@@ -50,7 +50,7 @@ ROWS = (
         name="implementation",
         default="reference",
         metavar="NAME|FILE",
-        help="which mesh is judged: reference, none, or an implementation file (TOML)",
+        help="which mesh is judged: reference, istio, none, or an implementation file (TOML)",
     ),
     Row(name="report", default="", metavar="FILE", help="write the ConformanceReport (YAML) here"),
     Row(

@@ -6,5 +6,5 @@ not: knowledge of one mesh in code.
 
 from pathlib import Path
 
-SHIPPED = {name: Path(__file__).parent / f"{name}.toml" for name in ("none", "reference")}
+SHIPPED = {name: Path(__file__).parent / f"{name}.toml" for name in ("istio", "none", "reference")}
 """The files that the plugin ships, by name."""

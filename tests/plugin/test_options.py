@@ -35,7 +35,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_ini(project, monkeypatch
         (
             ["--mesh-implementation=referense"],
             (
-                "*--mesh-implementation: unknown 'referense'; choose from: fake, none, reference; "
+                "*--mesh-implementation: unknown 'referense'; choose from: fake, istio, none, reference; "
                 "did you mean 'reference'?; or the path of an implementation file (.toml)"
             ),
         ),

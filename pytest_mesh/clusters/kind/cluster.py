@@ -136,6 +136,7 @@ class KindCluster:
 
     def collect(self, directory: Path) -> None:
         """Write the logs of the nodes and their pods below ``directory``; never raises."""
+        shutil.rmtree(directory / "kind", ignore_errors=True)
         try:
             logs.export(self.name, directory / "kind")
         except (KindError, OSError) as error:
