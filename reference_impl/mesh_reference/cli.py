@@ -12,8 +12,10 @@ import click
 
 COMMANDS = {
     "agent": ("mesh_reference.agent.command", "Run beside Envoy: bootstrap, SDS, rotation, health."),
-    "explain": ("mesh_reference.commands.explain_command", "Say where a request would go, and which line decided it."),
+    "analyze": ("mesh_reference.commands.analyze_command", "Find mistakes that only show between resources."),
     "crds": ("mesh_reference.model.command", "Print the CustomResourceDefinitions."),
+    "describe": ("mesh_reference.commands.describe_command", "Say what the mesh does with a pod or a Service."),
+    "explain": ("mesh_reference.commands.explain_command", "Say where a request would go, and which line decided it."),
     "iptables": ("mesh_reference.agent.iptables_command", "Put the traffic-capture rules into this network namespace."),
     "istiod": ("mesh_reference.app_command", "Run the control plane."),
     "kube-inject": ("mesh_reference.injection.command", "Inject the sidecar into manifests from a file."),

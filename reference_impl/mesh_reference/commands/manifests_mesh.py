@@ -16,6 +16,7 @@ from mesh_reference.injection.workloads import injectable_kinds
 from mesh_reference.kube.watching import Event
 from mesh_reference.model.proxies import Proxy
 from mesh_reference.store.index import WATCHED, MeshIndex
+from mesh_reference.validation import galley
 from mesh_reference.xds.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Mesh:
     origins: Mapping[ConfigKey, Origin] = field(default_factory=dict)
     configs: Mapping[ConfigKey, Json] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    resources: Mapping[ConfigKey, Json] = field(default_factory=dict)
+    """Every resource of the mesh's API groups, served or not, as it was written."""
 
     def proxy(self, name: str) -> Proxy:
         """The sidecar of ``namespace/pod``; a workload's name, or a pod's without its hash, will do. Raises `UnknownPodError`."""
@@ -80,7 +83,11 @@ class Mesh:
 def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[ConfigKey, Origin] | None = None) -> Mesh:
     """The mesh of these objects; those of kinds that the control plane does not watch are passed over."""
     index = MeshIndex(settings.domain)
+    written: dict[ConfigKey, Json] = {}
     for obj in objects:
+        if galley.is_ours(obj):
+            meta = obj["metadata"]
+            written[str(obj.get("kind")), str(meta.get("namespace", "")), str(meta["name"])] = obj
         group = str(obj.get("apiVersion") or "").rpartition("/")[0]
         resource = _WATCHED.get((group, str(obj.get("kind"))))
         if resource is not None:
@@ -91,6 +98,7 @@ def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[Con
         origins=origins or {},
         configs=index.configs,
         problems=tuple(told),
+        resources=written,
     )
 
 

@@ -76,6 +76,7 @@ async def mesh_of_cluster(kube: Kube) -> Mesh:
     from mesh_reference import mesh_config
     from mesh_reference.errors import NotFound
     from mesh_reference.kube import resources
+    from mesh_reference.model.schema.kinds import KINDS
     from mesh_reference.store.index import WATCHED
 
     settings = Settings()
@@ -86,8 +87,16 @@ async def mesh_of_cluster(kube: Kube) -> Mesh:
     text = (held.get("data") or {}).get(mesh_config.KEY, "")
     settings = mesh_config.settings_with(settings, mesh_config.parse_mesh_config(text))
     objects: list[Json] = []
-    for resource in WATCHED:
-        objects += await kube.list(resource)
+    kinds = [
+        resources.Resource(kind.group, kind.versions[0], kind.plural, kind.kind)
+        for kind in KINDS
+        if kind.kind not in {resource.kind for resource in WATCHED}
+    ]
+    for resource in (*WATCHED, *kinds):
+        try:
+            objects += await kube.list(resource)
+        except NotFound:  # a definition that this cluster does not have
+            continue
     return of_objects(objects, settings)
 
 

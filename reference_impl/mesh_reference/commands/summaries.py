@@ -184,5 +184,11 @@ def bootstrap(dump: Dump) -> list[Row]:
             for name in ("NAMESPACE", "WORKLOAD_NAME", "SERVICE_ACCOUNT")
             if name in metadata
         ),
-        ("envoy", str(metadata.get("ISTIO_VERSION") or node.get("user_agent_build_version", {}).get("version", _NONE))),
+        ("envoy", _version(node)),
     ]
+
+
+def _version(node: Mapping[str, Any]) -> str:
+    found = (node.get("user_agent_build_version") or {}).get("version") or {}
+    numbers = [str(found.get(f"{part}_number", 0)) for part in ("major", "minor")]
+    return ".".join([*numbers, str(found.get("patch", 0))]) if found else _NONE
