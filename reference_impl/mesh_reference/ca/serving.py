@@ -57,7 +57,7 @@ class CertificateService:
         self._signer = signer
         self._authenticator = authenticator
         self._nodes = nodes
-        self._rates = rates or Rates(time.monotonic)
+        self._rates = Rates(time.monotonic) if rates is None else rates
         self._clock = clock
 
     async def create_certificate(

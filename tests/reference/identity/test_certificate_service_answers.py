@@ -16,16 +16,17 @@ from google.protobuf import struct_pb2
 from mesh_reference.ca import authority, metrics, serving, succession
 from mesh_reference.ca.authentication import Authenticator
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from mesh_reference.ca.rates import Rates
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 GOOD = (("authorization", "Bearer good"),)
 
 
 @contextlib.asynccontextmanager
-async def service(tokens, settings, signer=None):
+async def service(tokens, settings, signer=None, **options):
     signer = signer or authority.Authority.create("cluster.local", now=datetime.now(UTC))
     server = grpc.aio.server()
-    serving.register(server, signer, Authenticator(tokens, settings, cache_seconds=0), settings)
+    serving.register(server, signer, Authenticator(tokens, settings, cache_seconds=0), settings, **options)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -221,6 +222,19 @@ def test_a_workload_that_asks_without_end_is_slowed_down_and_others_are_not(toke
             assert codes[:50] == [grpc.StatusCode.OK] * 50
             assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes[50:]
             assert await running.call(request, metadata=(("authorization", "Bearer other"),), timeout=1)
+
+    asyncio.run(run())
+
+
+def test_the_rate_is_the_operators_choice(tokens, settings, make_csr):
+    async def run() -> None:
+        strict = Rates(lambda: 0.0, per_second=1, burst=1)
+        async with service(tokens, settings, rates=strict) as running:
+            request = IstioCertificateRequest(csr=make_csr())
+            assert await running.call(request, metadata=GOOD, timeout=5)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await running.call(request, metadata=GOOD, timeout=5)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
     asyncio.run(run())
 
