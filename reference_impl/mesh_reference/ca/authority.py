@@ -195,7 +195,7 @@ class Authority:
 
         A ``ttl`` of zero or less means the default. Raises CsrError or SignerError.
         """
-        csr = load_csr(csr_pem)
+        csr, key = load_csr(csr_pem)
         if ttl > self.policy.max_ttl:
             raise CsrError(f"requested lifetime {ttl} is longer than the maximum {self.policy.max_ttl}: ask for less")
         if ttl <= timedelta():
@@ -203,7 +203,7 @@ class Authority:
         asked_for_name = bool(csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
         name = identity.uri if asked_for_name and len(identity.uri) <= COMMON_NAME_BYTES else ""
         return self._leaf(
-            public_key=strong_key(csr, ed25519_allowed=self.policy.ed25519),
+            public_key=strong_key(key, ed25519_allowed=self.policy.ed25519),
             subject=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else []),
             names=[x509.UniformResourceIdentifier(identity.uri)],
             ttl=ttl,

@@ -5,11 +5,16 @@ Pure. It deliberately reads no name and no extension of a request (IST-ID-FROM-C
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from mesh_reference.errors import MeshError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 LeafKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
@@ -24,8 +29,8 @@ class CsrError(MeshError):
     """The request is at fault: not a CSR, forged, a weak key, or too long a life (InvalidArgument)."""
 
 
-def load_csr(csr_pem: str) -> x509.CertificateSigningRequest:
-    """Parse one PEM CSR and check its own signature (IST-CSR-CHECKS). Raises CsrError."""
+def load_csr(csr_pem: str) -> tuple[x509.CertificateSigningRequest, CertificatePublicKeyTypes]:
+    """Parse one PEM CSR and check its own signature (IST-CSR-CHECKS); give it and its key. Raises CsrError."""
     data = csr_pem.encode()
     if len(data) > MAX_CSR_BYTES:
         raise CsrError(f"the CSR has {len(data)} bytes; at most {MAX_CSR_BYTES} are read")
@@ -39,19 +44,15 @@ def load_csr(csr_pem: str) -> x509.CertificateSigningRequest:
         raise CsrError("the CSR is not a readable PEM PKCS#10 request") from error
     if not valid:
         raise CsrError("the CSR's signature does not fit its public key: sign it with the matching private key")
-    return csr
+    return csr, key
 
 
-def strong_key(csr: x509.CertificateSigningRequest, *, ed25519_allowed: bool = False) -> LeafKey:
-    """Give the CSR's key; weaker than 112 bits of security is refused, which Istio leaves to its clients (M35).
+def strong_key(key: CertificatePublicKeyTypes, *, ed25519_allowed: bool = False) -> LeafKey:
+    """Give a CSR's key; weaker than 112 bits of security is refused, which Istio leaves to its clients (M35).
 
     Ed25519 is strong, but Envoy and other peers need not speak it: it is taken
     only where the operator says so. Raises CsrError.
     """
-    try:
-        key = csr.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise CsrError("the CSR's public key is of no known kind") from error
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS or key.public_numbers().e < 65537:
             raise CsrError(
