@@ -110,6 +110,8 @@ def _rights(installation: Installation) -> list[Json]:
             "rules": [
                 _rule("", ["secrets"], ["create"]),
                 {**_rule("", ["secrets"], ["get"]), "resourceNames": ["istio-ca-secret"]},
+                # Who leads, where only one of several may write.
+                _rule("coordination.k8s.io", ["leases"], ["get", "create", "update"]),
             ],
         },
         {
@@ -131,7 +133,7 @@ def _cluster_rules(installation: Installation) -> list[Json]:
         if kind.acted_on:
             by_group.setdefault(kind.group, []).append(kind.plural)
     return [
-        _rule("", ["pods", "services", "namespaces"], read),
+        _rule("", ["pods", "services", "namespaces", "nodes"], read),
         _rule("discovery.k8s.io", ["endpointslices"], read),
         *(_rule(group, plurals, read) for group, plurals in by_group.items()),
         # The root certificate goes into every namespace.

@@ -27,6 +27,8 @@ Json = dict[str, Any]
 FIRST_RETRY = 0.05
 LAST_RETRY = 5.0
 """Seconds between attempts to list again: doubled after each failure in a row."""
+GIVE_UP_AFTER = 0.8
+"""With pauses of this many seconds a type that the server does not have counts as empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +75,21 @@ async def watch(
 ) -> AsyncIterator[Event]:
     """Yield every object, then ``synced``, then changes; on any trouble list again and yield the difference.
 
-    A resource type that is not served (no CRD yet) is retried like any other failure.
+    A resource type that is not served (no CRD yet) or not allowed counts as empty until it is: ``synced`` comes all the
+    same, so that nobody waits for ever. What was known before stays.
     """
     path = resource.path(namespace)
     known: dict[tuple[str, str], str] = {}
+    synced = False
     pause = FIRST_RETRY
     while True:
         try:
             answer = await requester.request("GET", path, params=params)
         except ApiFailure as error:
             logger.warning("cannot list %s, next attempt in %.2f s: %s", resource.plural, pause, error)
+            if error.status in {403, 404} and pause >= GIVE_UP_AFTER and not synced:
+                synced = True
+                yield Event("synced", {})
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_RETRY)
             continue
@@ -93,6 +100,7 @@ async def watch(
         for item in listed.values():
             yield Event("upsert", item)
         known = {key: item["metadata"].get("uid", "") for key, item in listed.items()}
+        synced = True
         yield Event("synced", {})
         version = answer["metadata"].get("resourceVersion", "")
         try:

@@ -12,10 +12,10 @@ from mesh_reference.model.hosts import resolve
 from mesh_reference.model.metadata import Metadata, read_metadata
 from mesh_reference.model.reading import open_spec
 from mesh_reference.model.schema.destination_rule import DESTINATION_RULE
-from mesh_reference.model.traffic_policies import TrafficPolicy, effective, read_traffic_policy
+from mesh_reference.model.traffic_policies import LocalitySetting, TrafficPolicy, effective, read_traffic_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,29 @@ class DestinationRule:
     refs: tuple[tuple[str, str, str, str], ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_local(self) -> bool:
+        """May its endpoints differ by where the client is (D6, D7)?"""
+        return any(policy.outlier is not None or _locality(policy) is not None for policy in self._policies())
+
+    @property
+    def locality_keys(self) -> frozenset[str]:
+        """Labels of the client that its failover priorities look at."""
+        found = (_locality(policy) for policy in self._policies())
+        return frozenset(text for setting in found if setting is not None for text in setting.priorities)
+
+    def _policies(self) -> Iterator[TrafficPolicy]:
+        for policy in (self.policy, *(subset.policy for subset in self.subsets)):
+            if policy is not None:
+                yield policy
+                yield from (entry for _port, entry in policy.ports)
+
     def subset(self, name: str) -> Subset | None:
         return next((subset for subset in self.subsets if subset.name == name), None)
+
+
+def _locality(policy: TrafficPolicy) -> LocalitySetting | None:
+    return policy.load_balancer.locality if policy.load_balancer else None
 
 
 def policy_for(rule: DestinationRule | None, subset: str, port: int) -> TrafficPolicy:

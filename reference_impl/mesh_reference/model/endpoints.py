@@ -12,8 +12,22 @@ if TYPE_CHECKING:
 
 TLS_MODE = "security.istio.io/tlsMode"
 """Pod label that the injector sets: ``istio`` = a sidecar there speaks mutual TLS."""
+LOCALITY = "istio-locality"
+"""Pod label: where the pod is, instead of what its node says."""
 SERVICE_NAME = "kubernetes.io/service-name"
-REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
+REGION, ZONE, SUBZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"
+"""Node labels."""
+
+
+Locality = tuple[str, str, str]
+"""(region, zone, subzone); empty = not known."""
+
+
+def read_locality(text: str) -> Locality:
+    """``region/zone/subzone``, of which the end may be missing; dots where slashes are not allowed (labels)."""
+    parts = (text.replace(".", "/") if "/" not in text else text).split("/", 2)
+    region, zone, subzone = (*parts, "", "")[:3]
+    return region, zone, subzone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +75,8 @@ class Endpoint:
     namespace: str
     service_account: str = ""
     tls_mode: str = "disabled"
-    zone: str = ""
+    locality: Locality = ("", "", "")
+    weight: int = 1
     workload: str = ""
     ready: bool = True
 
@@ -115,8 +130,27 @@ def read_slice(obj: Mapping[str, Any]) -> EndpointSlice | None:
     return EndpointSlice(name=meta.name, namespace=meta.namespace, service=service, endpoints=endpoints)
 
 
-def join(slices: Iterable[EndpointSlice], pods: Mapping[str, Pod]) -> tuple[Endpoint, ...]:
-    """The endpoints of one Service, by address, with what the Pod at that address says. ``pods`` is by address."""
+def read_node_locality(obj: Mapping[str, Any]) -> Locality:
+    """Where a Node is, by its labels."""
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(REGION, ""), labels.get(ZONE, ""), labels.get(SUBZONE, "")
+
+
+def locality_of(pod: Pod | None, node: str, zone: str, nodes: Mapping[str, Locality]) -> Locality:
+    """Of a pod: its own label, else its node's. Without either the zone that the slice names."""
+    own = pod.labels.get(LOCALITY) if pod else None
+    if own:
+        return read_locality(own)
+    return nodes.get(pod.node if pod and pod.node else node) or ("", zone, "")
+
+
+def join(
+    slices: Iterable[EndpointSlice], pods: Mapping[str, Pod], nodes: Mapping[str, Locality]
+) -> tuple[Endpoint, ...]:
+    """The endpoints of one Service, by address, with what the Pod at that address says.
+
+    ``pods`` is by address, ``nodes`` by name.
+    """
     found: dict[tuple[str, tuple[tuple[str, int], ...]], Endpoint] = {}
     for piece in slices:
         for item in piece.endpoints:
@@ -129,7 +163,7 @@ def join(slices: Iterable[EndpointSlice], pods: Mapping[str, Pod]) -> tuple[Endp
                 namespace=pod.namespace if pod else piece.namespace,
                 service_account=pod.service_account if pod else "",
                 tls_mode=labels.get(TLS_MODE) or "disabled",
-                zone=item.zone,
+                locality=locality_of(pod, item.node, item.zone, nodes),
                 workload=pod.workload if pod else "",
                 ready=item.ready,
             )

@@ -71,6 +71,11 @@ def detect(number: int, name: str, app_protocol: str | None, transport: str) -> 
     return Protocol.TCP if number in TCP_PORTS else Protocol.AUTO
 
 
+def of_name(text: str) -> Protocol:
+    """A protocol as ServiceEntry, Gateway and Sidecar write it; unknown or empty = AUTO."""
+    return _by_name(text.lower()) or Protocol.AUTO
+
+
 def _by_name(name: str) -> Protocol | None:
     if name == "grpc-web" or name.startswith("grpc-web-"):
         return Protocol.GRPC_WEB

@@ -26,6 +26,8 @@ class Proxy:
     labels: Mapping[str, str] = field(default_factory=dict)
     cluster_id: str = ""
     version: str = ""
+    locality: tuple[str, str, str] = ("", "", "")
+    """As the proxy itself says; its Pod's node counts before it."""
 
 
 def read_node(node_id: str, metadata: Mapping[str, Any]) -> Proxy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from mesh_reference.model.metadata import Metadata, read_metadata
@@ -13,6 +14,20 @@ if TYPE_CHECKING:
 
 EXPORT_TO = "networking.istio.io/exportTo"
 """Annotation of a Service: the namespaces that may see it (S10)."""
+TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
+
+
+class Resolution(StrEnum):
+    """How a client finds the servers (S1)."""
+
+    ENDPOINTS = "ENDPOINTS"
+    """The control plane tells them."""
+    ORIGINAL = "ORIGINAL"
+    """The address that the client called is the server's."""
+    DNS = "DNS"
+    """All addresses that DNS knows."""
+    DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
+    """One of DNS's addresses for each new connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +41,10 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One Service. ``addresses`` are its VIPs; a headless Service has none."""
+    """One Service, of Kubernetes or of a ServiceEntry. ``addresses`` are its VIPs, in a ServiceEntry also subnets.
+
+    A headless Service has none. ``external``: outside the mesh, so never mutual TLS by itself (S2).
+    """
 
     meta: Metadata
     hostname: str
@@ -35,6 +53,17 @@ class Service:
     headless: bool = False
     external_name: str = ""
     export_to: frozenset[str] = frozenset({"*"})
+    resolution: Resolution = Resolution.ENDPOINTS
+    external: bool = False
+    sans: tuple[str, ...] = ()
+    """Names of which the server's certificate must have one, where a ServiceEntry says so."""
+    traffic_distribution: str = ""
+    """Kubernetes' wish for near endpoints (D8)."""
+
+    @property
+    def by_original_address(self) -> bool:
+        """Do connections go to where the client opened them to?"""
+        return self.headless or self.resolution is Resolution.ORIGINAL
 
     def port(self, number: int) -> ServicePort | None:
         return next((port for port in self.ports if port.number == number), None)
@@ -79,6 +108,7 @@ def read_service(obj: Mapping[str, Any], domain: str) -> Service:
         headless="None" in cluster_ips,
         external_name=external.rstrip(".").lower(),
         export_to=frozenset(exported) or frozenset({"*"}),
+        traffic_distribution=annotations.get(TRAFFIC_DISTRIBUTION) or spec.get("trafficDistribution") or "",
     )
 
 
@@ -90,7 +120,7 @@ def client_domains(service: Service, namespace: str, aliases: Iterable[str] = ()
         out += _short_names(host, namespace)
     if service.headless:
         out += [f"*.{domain}" for domain in out]
-    return (*out, *(f"[{ip}]" if ":" in ip else ip for ip in service.addresses))
+    return (*out, *(f"[{ip}]" if ":" in ip else ip for ip in service.addresses if "/" not in ip))
 
 
 def _short_names(host: str, namespace: str) -> list[str]:

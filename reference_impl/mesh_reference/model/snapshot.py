@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesh_reference.model.destination_rules import DestinationRule
-from mesh_reference.model.endpoints import Endpoint, Pod
+from mesh_reference.model.endpoints import Endpoint, Locality, Pod
+from mesh_reference.model.gateways import Gateway
 from mesh_reference.model.peer_authentications import PeerAuthentication
 from mesh_reference.model.services import Service
+from mesh_reference.model.sidecars import Sidecar
 from mesh_reference.model.virtual_services import VirtualService
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ class MeshSnapshot:
     virtual_services: Mapping[Key, VirtualService] = field(default_factory=dict)
     destination_rules: Mapping[Key, DestinationRule] = field(default_factory=dict)
     peer_authentications: Mapping[Key, PeerAuthentication] = field(default_factory=dict)
+    sidecars: Mapping[Key, Sidecar] = field(default_factory=dict)
+    gateways: Mapping[Key, Gateway] = field(default_factory=dict)
+    nodes: Mapping[str, Locality] = field(default_factory=dict)
+    """Where each Node is, by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,12 +26,34 @@ class ConsistentHash:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalitySetting:
+    """D6, D7: which endpoints are near enough. ``distribute``: (from, ((to, percent), ...)); localities as ``region/zone/sub``.
+
+    ``failover``: (region, region). ``priorities``: label keys, or ``key=value``. ``enabled`` False = everywhere alike (D8).
+    """
+
+    enabled: bool = True
+    distribute: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    failover: tuple[tuple[str, str], ...] = ()
+    priorities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """D16: connections are carried in an HTTP request of the ``method`` CONNECT or POST to ``target`` (host:port)."""
+
+    method: Literal["CONNECT", "POST"]
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancer:
     """D2, D3, D5. ``warmup`` is (seconds, minimum percent, aggression)."""
 
     simple: Simple = "LEAST_REQUEST"
     hash: ConsistentHash | None = None
     warmup: tuple[float, float, float] | None = None
+    locality: LocalitySetting | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +113,9 @@ class TrafficPolicy:
     tls: ClientTls | None = None
     retry_budget: tuple[float, int] | None = None
     """D11: (percent, minimum concurrency)."""
+    tunnel: Tunnel | None = None
+    proxy_protocol: int = 0
+    """D16: version of the PROXY header that connections begin with; 0 = none."""
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
 
     def for_port(self, port: int) -> TrafficPolicy:
@@ -113,6 +138,8 @@ def effective(top: TrafficPolicy | None, subset: TrafficPolicy | None, port: int
         outlier=own.outlier or base.outlier,
         tls=own.tls or base.tls,
         retry_budget=own.retry_budget or base.retry_budget,
+        tunnel=own.tunnel or base.tunnel,
+        proxy_protocol=own.proxy_protocol or base.proxy_protocol,
     )
 
 
@@ -120,8 +147,7 @@ def read_traffic_policy(fields: Fields | None) -> TrafficPolicy | None:
     """The policy below ``trafficPolicy``; None when there is none."""
     if fields is None:
         return None
-    fields.unsupported("tunnel", "connections are opened directly")
-    fields.unsupported("proxyProtocol", "no PROXY header is sent")
+    tunnel, proxy = fields.optional("tunnel"), fields.optional("proxyProtocol")
     budget = fields.optional("retryBudget")
     blocks = _blocks(fields)
     ports = tuple(
@@ -132,6 +158,13 @@ def read_traffic_policy(fields: Fields | None) -> TrafficPolicy | None:
         retry_budget=None
         if budget is None
         else (float(budget.get("percent", 20)), int(budget.get("minRetryConcurrency") or 3)),
+        tunnel=None
+        if tunnel is None
+        else Tunnel(
+            method="POST" if tunnel.get("protocol", "").upper() == "POST" else "CONNECT",
+            target=f"{tunnel.get('targetHost', '')}:{tunnel.get('targetPort', 0)}",
+        ),
+        proxy_protocol=0 if proxy is None else 2 if proxy.get("version") == "V2" else 1,
         ports=ports,
     )
 
@@ -139,7 +172,7 @@ def read_traffic_policy(fields: Fields | None) -> TrafficPolicy | None:
 def _blocks(fields: Fields) -> TrafficPolicy:
     return TrafficPolicy(
         load_balancer=_load_balancer(fields.optional("loadBalancer")),
-        pool=_pool(fields.optional("connectionPool")),
+        pool=read_pool(fields.optional("connectionPool")),
         outlier=_outlier(fields.optional("outlierDetection")),
         tls=_tls(fields.optional("tls")),
     )
@@ -148,7 +181,6 @@ def _blocks(fields: Fields) -> TrafficPolicy:
 def _load_balancer(fields: Fields | None) -> LoadBalancer | None:
     if fields is None:
         return None
-    fields.unsupported("localityLbSetting", "endpoints of all localities are used alike")
     fields.unsupported("zoneAwareLbSetting", "endpoints of all zones are used alike")
     names: dict[str, Simple] = {
         "ROUND_ROBIN": "ROUND_ROBIN",
@@ -167,6 +199,21 @@ def _load_balancer(fields: Fields | None) -> LoadBalancer | None:
             float(warmup.get("minimumPercent", 10)) if warmup is not None else 10.0,
             float(warmup.get("aggression", 1)) if warmup is not None else 1.0,
         ),
+        locality=_locality(fields.optional("localityLbSetting")),
+    )
+
+
+def _locality(fields: Fields | None) -> LocalitySetting | None:
+    if fields is None:
+        return None
+    return LocalitySetting(
+        enabled=bool(fields.get("enabled", True)),
+        distribute=tuple(
+            (item.get("from", ""), tuple(sorted((to, int(share)) for to, share in (item.get("to") or {}).items())))
+            for item in fields.each("distribute")
+        ),
+        failover=tuple((item.get("from", ""), item.get("to", "")) for item in fields.each("failover")),
+        priorities=fields.texts("failoverPriority"),
     )
 
 
@@ -192,7 +239,8 @@ def _hash(fields: Fields | None) -> ConsistentHash | None:
     )
 
 
-def _pool(fields: Fields | None) -> ConnectionPool | None:
+def read_pool(fields: Fields | None) -> ConnectionPool | None:
+    """The pool below ``connectionPool``; None when there is none."""
     if fields is None:
         return None
     tcp, http = fields.fields("tcp"), fields.fields("http")

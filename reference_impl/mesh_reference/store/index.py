@@ -6,18 +6,37 @@ A resource that cannot be read is left out and named in ``problems``: the mesh g
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mesh_reference.errors import InvalidConfig
 from mesh_reference.kube import resources
+from mesh_reference.model import delegates
 from mesh_reference.model.destination_rules import read_destination_rule
-from mesh_reference.model.endpoints import Endpoint, EndpointSlice, Pod, join, read_pod, read_slice
+from mesh_reference.model.endpoints import (
+    Endpoint,
+    EndpointSlice,
+    Locality,
+    Pod,
+    join,
+    read_node_locality,
+    read_pod,
+    read_slice,
+)
+from mesh_reference.model.gateways import read_gateway
 from mesh_reference.model.peer_authentications import read_peer_authentication
-from mesh_reference.model.services import Service, hostname, read_service
+from mesh_reference.model.service_entries import (
+    ServiceEntry,
+    WorkloadEntry,
+    endpoints_of,
+    read_service_entry,
+    read_workload_entry,
+)
+from mesh_reference.model.services import Resolution, Service, hostname, read_service
+from mesh_reference.model.sidecars import read_sidecar
 from mesh_reference.model.snapshot import Change, Key, MeshSnapshot
-from mesh_reference.model.virtual_services import read_virtual_service
+from mesh_reference.model.virtual_services import VirtualService, read_virtual_service
 
 if TYPE_CHECKING:
     from mesh_reference.kube.resources import Resource
@@ -34,6 +53,11 @@ WATCHED = (
     resources.VIRTUAL_SERVICES,
     resources.DESTINATION_RULES,
     resources.PEER_AUTHENTICATIONS,
+    resources.SERVICE_ENTRIES,
+    resources.WORKLOAD_ENTRIES,
+    resources.SIDECARS,
+    resources.GATEWAYS,
+    resources.NODES,
 )
 """What a snapshot is made from."""
 INCREMENTAL = frozenset({"VirtualService", "DestinationRule"})
@@ -57,7 +81,12 @@ class MeshIndex:
     def __init__(self, domain: str) -> None:
         self._domain = domain
         self._version = 0
+        self._kube_services: dict[str, Service] = {}
+        self._entries_for: dict[str, set[Key]] = {}
+        """Host: ServiceEntries that name it."""
         self._services: dict[str, Service] = {}
+        """By host: Kubernetes' own, else the oldest ServiceEntry's."""
+        self._nodes: dict[str, Locality] = {}
         self._slices: dict[str, dict[str, EndpointSlice]] = {}
         self._slice_hosts: dict[Key, str] = {}
         self._pods: dict[str, Pod] = {}
@@ -66,6 +95,10 @@ class MeshIndex:
         """Address: hosts of the Services whose slices list it."""
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
         self._typed: dict[str, dict[Key, Any]] = {kind: {} for kind in _READERS}
+        self._virtual_services: dict[Key, VirtualService] = {}
+        """Roots joined with their delegates, and those that are neither."""
+        self._roots_of: dict[Key, set[Key]] = {}
+        """Delegate, there or not: the roots that refer to it."""
         self.configs: dict[tuple[str, str, str], Json] = {}
         """(kind, namespace, name): Istio's resources as they came."""
         self.problems: dict[tuple[str, str, str], list[Problem]] = {}
@@ -82,6 +115,8 @@ class MeshIndex:
             return self._take_slice(key, obj)
         if resource == resources.PODS:
             return self._take_pod(key, obj)
+        if resource == resources.NODES:
+            return self._take_node(key[1], obj)
         return self._take_config(resource.kind, key, obj)
 
     def snapshot(self) -> MeshSnapshot:
@@ -93,24 +128,56 @@ class MeshIndex:
             endpoints=dict(self._endpoints),
             pods=dict(self._pods),
             hosts_at=dict(self._hosts_at),
-            virtual_services=dict(self._typed["VirtualService"]),
+            virtual_services=dict(self._virtual_services),
             destination_rules=dict(self._typed["DestinationRule"]),
             peer_authentications=dict(self._typed["PeerAuthentication"]),
+            sidecars=dict(self._typed["Sidecar"]),
+            gateways=dict(self._typed["Gateway"]),
+            nodes=dict(self._nodes),
         )
 
     def _take_service(self, key: Key, obj: Json | None) -> Change:
         host = hostname(key[1], key[0], self._domain)
-        before = self._services.pop(host, None)
         if obj is not None:
-            self._services[host] = read_service(obj, self._domain)
-        after = self._services.get(host)
+            self._kube_services[host] = read_service(obj, self._domain)
+        else:
+            self._kube_services.pop(host, None)
+        return self._settle_service(host)
+
+    def _settle_service(self, host: str) -> Change:
+        """Whose host it is after a change, and what differs by that."""
+        before, after = self._services.pop(host, None), self._kube_services.get(host)
+        if after is None:
+            after = next((service for _entry, service in self._entries(host)), None)
+        if after is not None:
+            self._services[host] = after
         if _same_service(before, after):
-            return NOTHING
+            return self._rejoin(host)
         if any(item is not None and item.external_name for item in (before, after)):
             # An alias changes what other hosts' names mean.
-            return EVERYTHING
-        here = frozenset(endpoint.address for endpoint in self._endpoints.get(host, ()))
-        return Change(services=frozenset({host}), endpoints=frozenset({host}), proxies=here)
+            return EVERYTHING | self._rejoin(host)
+        here = {endpoint.address for endpoint in self._endpoints.get(host, ())}
+        change = self._rejoin(host)
+        here |= {endpoint.address for endpoint in self._endpoints.get(host, ())}
+        return change | Change(services=frozenset({host}), endpoints=frozenset({host}), proxies=frozenset(here))
+
+    def _entries(self, host: str) -> list[tuple[ServiceEntry, Service]]:
+        """The ServiceEntries of the host, the oldest first."""
+        entries: dict[Key, ServiceEntry] = self._typed["ServiceEntry"]
+        found = sorted((entries[key] for key in self._entries_for.get(host, ())), key=lambda item: item.meta.age_key)
+        return [(entry, next(one for one in entry.services if one.hostname == host)) for entry in found]
+
+    def _take_node(self, name: str, obj: Json | None) -> Change:
+        before = self._nodes.pop(name, None)
+        if obj is not None:
+            self._nodes[name] = read_node_locality(obj)
+        if before == self._nodes.get(name):
+            return NOTHING
+        change = NOTHING
+        here = {pod.address for pod in self._pods.values() if pod.node == name}
+        for host in {host for address in here for host in self._hosts_at.get(address, ())}:
+            change |= self._rejoin(host)
+        return change | Change(proxies=frozenset(here))
 
     def _take_slice(self, key: Key, obj: Json | None) -> Change:
         read = read_slice(obj) if obj is not None else None
@@ -143,14 +210,31 @@ class MeshIndex:
         if old == read:
             return NOTHING
         change = Change(proxies=frozenset(touched))
-        for host in {host for address in touched for host in self._hosts_at.get(address, ())}:
+        hosts = {host for address in touched for host in self._hosts_at.get(address, ())}
+        for pod in (old, read):
+            if pod is not None:
+                hosts |= self._selecting(pod.namespace, pod.labels)
+        for host in hosts:
             change |= self._rejoin(host)
         return change
+
+    def _selecting(self, namespace: str, labels: Mapping[str, str]) -> set[str]:
+        """Hosts of the ServiceEntries that select such a workload (S2)."""
+        entries: Iterable[ServiceEntry] = self._typed["ServiceEntry"].values()
+        return {service.hostname for entry in entries if entry.selects(namespace, labels) for service in entry.services}
+
+    def _found_endpoints(self, host: str) -> tuple[Endpoint, ...]:
+        """Kubernetes' slices; of a host that is a ServiceEntry's, its endpoints and the workloads it selects."""
+        if host in self._kube_services or host not in self._entries_for:
+            return join(self._slices.get(host, {}).values(), self._pods, self._nodes)
+        entry = self._entries(host)[0][0]
+        pods = self._pods.values() if entry.selector else ()
+        return endpoints_of(entry, host, pods, self._typed["WorkloadEntry"].values(), self._nodes)
 
     def _rejoin(self, host: str) -> Change:
         """Join the Service's slices with its pods again; full when more than addresses depends on the difference."""
         before = self._endpoints.get(host, ())
-        after = join(self._slices.get(host, {}).values(), self._pods)
+        after = self._found_endpoints(host)
         if not self._slices.get(host):
             self._slices.pop(host, None)
         if before == after:
@@ -170,7 +254,8 @@ class MeshIndex:
             self._hosts_at[address] = self._hosts_at.get(address, frozenset()) | {host}
         service = self._services.get(host)
         # A cluster names the identities of its servers; a headless Service's listeners are its endpoints.
-        more = _identities(before) != _identities(after) or bool(service and service.headless)
+        told_in_cluster = service is not None and (service.headless or service.resolution is not Resolution.ENDPOINTS)
+        more = _identities(before) != _identities(after) or told_in_cluster
         return Change(
             services=frozenset({host} if more else ()),
             endpoints=frozenset({host}),
@@ -195,7 +280,59 @@ class MeshIndex:
                 self._note_warnings(name, known[key].warnings)
         if before == known.get(key):
             return NOTHING
+        if kind == "ServiceEntry":
+            return self._place_entry(key, before, known.get(key))
+        if kind == "WorkloadEntry":
+            return self._place_workload(before, known.get(key))
+        if kind == "VirtualService":
+            return self._join_virtual_services(key, before, known.get(key))
         return Change(configs=frozenset({name})) if kind in INCREMENTAL else EVERYTHING
+
+    def _place_entry(self, key: Key, before: ServiceEntry | None, after: ServiceEntry | None) -> Change:
+        touched: set[str] = set()
+        for service in before.services if before else ():
+            self._entries_for[service.hostname].discard(key)
+            if not self._entries_for[service.hostname]:
+                del self._entries_for[service.hostname]
+            touched.add(service.hostname)
+        for service in after.services if after else ():
+            self._entries_for.setdefault(service.hostname, set()).add(key)
+            touched.add(service.hostname)
+        change = NOTHING
+        for host in sorted(touched):
+            change |= self._settle_service(host)
+        return change
+
+    def _place_workload(self, before: WorkloadEntry | None, after: WorkloadEntry | None) -> Change:
+        change = NOTHING
+        hosts: set[str] = set()
+        for item in (before, after):
+            if item is not None:
+                hosts |= self._selecting(item.meta.namespace, dict(item.endpoint.labels))
+        for host in sorted(hosts):
+            change |= self._rejoin(host)
+        return change
+
+    def _join_virtual_services(self, key: Key, before: VirtualService | None, after: VirtualService | None) -> Change:
+        """A delegate changes the roots that refer to it, and is none of its own (R19)."""
+        for old in delegates.delegates_of(before) if before else ():
+            self._roots_of[old].discard(key)
+        for new in delegates.delegates_of(after) if after else ():
+            self._roots_of.setdefault(new, set()).add(key)
+        known: dict[Key, VirtualService] = self._typed["VirtualService"]
+        changed = {key, *self._roots_of.get(key, ())}
+        for one in changed:
+            found = known.get(one)
+            if found is None or found.is_delegate:
+                self._virtual_services.pop(one, None)
+            elif delegates.delegates_of(found):
+                joined = delegates.join(found, known)
+                self._virtual_services[one] = joined
+                self.problems.pop(("VirtualService", *one), None)
+                self._note_warnings(("VirtualService", *one), joined.warnings)
+            else:
+                self._virtual_services[one] = found
+        return Change(configs=frozenset(("VirtualService", *one) for one in changed))
 
     def _note_warnings(self, name: tuple[str, str, str], warnings: tuple[str, ...]) -> None:
         for warning in warnings:
@@ -209,6 +346,10 @@ _READERS: Mapping[str, Callable[[Json, str], Any]] = {
     "VirtualService": read_virtual_service,
     "DestinationRule": read_destination_rule,
     "PeerAuthentication": lambda obj, _domain: read_peer_authentication(obj),
+    "ServiceEntry": lambda obj, _domain: read_service_entry(obj),
+    "WorkloadEntry": lambda obj, _domain: read_workload_entry(obj),
+    "Sidecar": read_sidecar,
+    "Gateway": lambda obj, _domain: read_gateway(obj),
 }
 
 
@@ -224,21 +365,7 @@ def _same_service(before: Service | None, after: Service | None) -> bool:
     """Equal but for the resource version, which a write to status changes, too."""
     if before is None or after is None:
         return before is after
-    return (
-        before.meta.uid,
-        before.ports,
-        before.addresses,
-        before.headless,
-        before.external_name,
-        before.export_to,
-    ) == (
-        after.meta.uid,
-        after.ports,
-        after.addresses,
-        after.headless,
-        after.external_name,
-        after.export_to,
-    )
+    return before.meta.uid == after.meta.uid and replace(before, meta=after.meta) == after
 
 
 def _identities(endpoints: tuple[Endpoint, ...]) -> frozenset[tuple[str, str]]:

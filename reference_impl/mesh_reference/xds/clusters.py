@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2, base_pb2
 
 from mesh_reference.model.protocols import Protocol
-from mesh_reference.xds import cluster_policies, names, transport_sockets
-from mesh_reference.xds.messages import ads_source, config_path, istio_metadata, socket_address
+from mesh_reference.model.services import Resolution
+from mesh_reference.xds import cluster_policies, localities, names, transport_sockets
+from mesh_reference.xds.messages import ads_source, config_path, istio_metadata, seconds, socket_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from envoy.config.endpoint.v3 import endpoint_pb2
 
     from mesh_reference.model.destination_rules import DestinationRule
     from mesh_reference.model.services import Service, ServicePort
     from mesh_reference.model.traffic_policies import ClientTls, ConnectionPool, TrafficPolicy
     from mesh_reference.settings import Settings
+
+
+DNS_REFRESH_SECONDS = 60.0
+"""Istio's dnsRefreshRate (§1.9); a record's own time to live comes first."""
 
 
 def outbound(
@@ -30,8 +38,11 @@ def outbound(
     settings: Settings,
     *,
     all_mutual: bool = False,
+    servers: endpoint_pb2.ClusterLoadAssignment | None = None,
 ) -> cluster_pb2.Cluster:
     """The cluster ``outbound|port|subset|host``. ``sans`` are the identities its servers may have.
+
+    ``servers`` are those whose addresses Envoy asks DNS for (S1).
 
     A headless Service goes to the address that the client chose; there the socket cannot differ by endpoint, so it is
     mutual TLS only when ``all_mutual``: every endpoint announces it.
@@ -47,33 +58,67 @@ def outbound(
         pool,
         http2=http2,
         follow_client=port.protocol is Protocol.AUTO and not http2,
-        auto_names=_auto_names(policy),
+        auto_names=_auto_names(policy, service.sans),
     )
-    if service.headless or (policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH"):
+    if service.by_original_address or (policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH"):
         _make_original_destination(out)
     else:
-        out.type = cluster_pb2.Cluster.EDS
-        out.eds_cluster_config.service_name = name
-        out.eds_cluster_config.eds_config.CopyFrom(ads_source())
+        if service.resolution is Resolution.ENDPOINTS:
+            out.type = cluster_pb2.Cluster.EDS
+            out.eds_cluster_config.service_name = name
+            out.eds_cluster_config.eds_config.CopyFrom(ads_source())
+        else:
+            _ask_dns(out, service, servers)
         cluster_policies.apply_load_balancer(out, policy.load_balancer)
+        if localities.is_weighted(policy, service):
+            out.common_lb_config.locality_weighted_lb_config.SetInParent()
     cluster_policies.apply_outlier_detection(out, policy.outlier)
     sni = names.sni(service.hostname, port.number, subset)
-    _apply_tls(out, policy.tls, sni, sans, http2=http2, auto=settings.auto_mtls, all_mutual=all_mutual)
+    auto = settings.auto_mtls and not service.external
+    _apply_tls(
+        out, policy.tls, sni, service.sans or sans, http2=http2, auto=auto, all_mutual=all_mutual, own=service.sans
+    )
+    if policy.proxy_protocol:
+        transport_sockets.announce_client(out, policy.proxy_protocol)
     return out
 
 
+def _ask_dns(out: cluster_pb2.Cluster, service: Service, servers: endpoint_pb2.ClusterLoadAssignment | None) -> None:
+    """S1: DNS = every address it knows, DNS_ROUND_ROBIN = one for each new connection."""
+    strict = service.resolution is Resolution.DNS
+    out.type = cluster_pb2.Cluster.STRICT_DNS if strict else cluster_pb2.Cluster.LOGICAL_DNS
+    out.dns_lookup_family = cluster_pb2.Cluster.V4_ONLY
+    out.dns_refresh_rate.CopyFrom(seconds(DNS_REFRESH_SECONDS))
+    out.respect_dns_ttl = True
+    out.load_assignment.cluster_name = out.name
+    if servers is not None:
+        out.load_assignment.endpoints.extend(servers.endpoints)
+
+
 def inbound(
-    target_port: int, port: ServicePort | None, pool: ConnectionPool | None, settings: Settings
+    target_port: int, protocol: Protocol, pool: ConnectionPool | None, settings: Settings
 ) -> cluster_pb2.Cluster:
     """``inbound|port||``: the application beside this sidecar. Of a DestinationRule only the pool applies (D18)."""
     out = cluster_pb2.Cluster(name=names.inbound_cluster(target_port))
     cluster_policies.apply_pool(out, pool, settings.connect_timeout, None)
-    protocol = port.protocol if port else None
-    http2 = bool(protocol and protocol.is_http2)
-    cluster_policies.apply_http_options(out, pool, http2=http2, follow_client=protocol is Protocol.AUTO)
+    cluster_policies.apply_http_options(out, pool, http2=protocol.is_http2, follow_client=protocol is Protocol.AUTO)
     _make_original_destination(out)
     _bind_source(out)
     return out
+
+
+def lead_to(out: cluster_pb2.Cluster, endpoint: tuple[str, int] | None, socket: str) -> None:
+    """Make an inbound cluster lead to this address or socket instead of the port that was called (S7)."""
+    if endpoint is None and not socket:
+        return
+    out.type, out.lb_policy = cluster_pb2.Cluster.STATIC, cluster_pb2.Cluster.ROUND_ROBIN
+    out.load_assignment.cluster_name = out.name
+    address = out.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
+    if endpoint is not None:
+        address.CopyFrom(socket_address(*endpoint))
+    else:
+        out.ClearField("upstream_bind_config")
+        address.pipe.path = socket
 
 
 def fixed(settings: Settings) -> tuple[cluster_pb2.Cluster, ...]:
@@ -90,12 +135,12 @@ def fixed(settings: Settings) -> tuple[cluster_pb2.Cluster, ...]:
     return black_hole, passthrough, inbound_passthrough
 
 
-def _auto_names(policy: TrafficPolicy) -> cluster_policies.AutoNames | None:
+def _auto_names(policy: TrafficPolicy, service_sans: Sequence[str]) -> cluster_policies.AutoNames | None:
     """D13: without an SNI of its own, TLS uses the request's host for SNI, and without SANs for the check, too."""
     tls = policy.tls
     if tls is None or tls.mode not in {"SIMPLE", "MUTUAL"} or tls.sni:
         return None
-    return cluster_policies.AutoNames(verify=not tls.sans and not tls.skip_verify)
+    return cluster_policies.AutoNames(verify=not (tls.sans or service_sans) and not tls.skip_verify)
 
 
 def _apply_tls(
@@ -107,6 +152,7 @@ def _apply_tls(
     http2: bool,
     auto: bool,
     all_mutual: bool,
+    own: Sequence[str] = (),
 ) -> None:
     """D13: what the DestinationRule says; nothing said = mutual TLS with the endpoints that can."""
     original = out.type == cluster_pb2.Cluster.ORIGINAL_DST
@@ -121,7 +167,9 @@ def _apply_tls(
     elif tls.mode == "ISTIO_MUTUAL":
         out.transport_socket.CopyFrom(transport_sockets.mesh_mutual(tls.sni or sni, tls.sans or sans, http2=http2))
     elif tls.mode in {"SIMPLE", "MUTUAL"}:
-        out.transport_socket.CopyFrom(transport_sockets.originate(tls, http2=http2))
+        out.transport_socket.CopyFrom(
+            transport_sockets.originate(replace(tls, sans=tls.sans or tuple(own)), http2=http2)
+        )
 
 
 def _make_original_destination(out: cluster_pb2.Cluster) -> None:

@@ -7,33 +7,40 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
-from mesh_reference.model.destination_rules import policy_for
-from mesh_reference.model.peer_authentications import compose
-from mesh_reference.xds import clusters, listeners_inbound
-from mesh_reference.xds.listeners_inbound import InboundPort
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Encoded, encode
+from mesh_reference.model.destination_rules import DestinationRule
+from mesh_reference.model.endpoints import Locality, locality_of
+from mesh_reference.model.services import Service
+from mesh_reference.model.sidecars import Sidecar, choose
+from mesh_reference.model.virtual_services import VirtualService
+from mesh_reference.xds import inbound_sides
+from mesh_reference.xds.inbound_sides import Inbound
+from mesh_reference.xds.localities import EVERYWHERE, Where
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Encoded
 from mesh_reference.xds.views import View
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mesh_reference.model.proxies import Proxy
-    from mesh_reference.model.services import Service, ServicePort
     from mesh_reference.model.snapshot import Change, MeshSnapshot
     from mesh_reference.settings import Settings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Inbound:
-    """One proxy's own side, by type and name. The same object as long as it stays the same."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewKey:
+    """What a view is made for. ``sidecar`` is (namespace, name)."""
 
-    clusters: Mapping[str, Encoded]
-    listeners: Mapping[str, Encoded]
-    hosts: frozenset[str]
-    """Services that lead here."""
+    namespace: str
+    where: Where
+    sidecar: tuple[str, str] | None = None
 
-    def of(self, type_url: str) -> Mapping[str, Encoded]:
-        return {CLUSTER: self.clusters, LISTENER: self.listeners}.get(type_url, {})
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relevance:
+    """Label keys, and whether it matters where a proxy is."""
+
+    labels: frozenset[str]
+    locality: bool
 
 
 class Configuration:
@@ -42,9 +49,9 @@ class Configuration:
     def __init__(self, snapshot: MeshSnapshot, settings: Settings) -> None:
         self.snapshot = snapshot
         self.settings = settings
-        self._views: dict[Hashable, View] = {}
+        self._views: dict[ViewKey, View] = {}
         self._inbound: dict[tuple[str, str], Inbound] = {}
-        self._relevant_labels = _relevant_labels(snapshot)
+        self._relevance = _relevance(snapshot)
 
     @property
     def version(self) -> str:
@@ -59,16 +66,21 @@ class Configuration:
 
     def follow(self, snapshot: MeshSnapshot, settings: Settings, change: Change) -> None:
         """Become the next configuration: for a copy that nobody else has seen."""
-        before, labels = self.snapshot, self._relevant_labels
+        before, relevance = self.snapshot, self._relevance
         everything = change.full or settings != self.settings
         self.snapshot, self.settings = snapshot, settings
-        if everything or change.configs:
-            self._relevant_labels = _relevant_labels(snapshot)
+        if everything or any(map(_is_relevant, _changed(before, snapshot, change))):
+            self._relevance = _relevance(snapshot)
         if everything:
             self._views, self._inbound = {}, {}
             return
-        if self._relevant_labels == labels:
-            self._views = {key: view.successor(snapshot, change) for key, view in self._views.items()}
+        if self._relevance == relevance:
+            inner = bool(change.services or change.configs)
+            self._views = {
+                key: view.successor(snapshot, change)
+                for key, view in self._views.items()
+                if not (inner and view.scope.is_narrowed)
+            }
         else:
             self._views = {}
         ruled = {
@@ -94,13 +106,35 @@ class Configuration:
         """What the proxy shares with its namespace."""
         key = self.view_key(proxy)
         if key not in self._views:
-            self._views[key] = View(self.snapshot, self.settings, proxy.namespace, dict(key[1]))
+            sidecar = self.snapshot.sidecars[key.sidecar] if key.sidecar else None
+            self._views[key] = View(self.snapshot, self.settings, key.namespace, key.where, sidecar)
         return self._views[key]
 
-    def view_key(self, proxy: Proxy) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def view_key(self, proxy: Proxy) -> ViewKey:
         """Proxies of one key share their view."""
         labels = self._labels(proxy)
-        return (proxy.namespace, tuple((key, labels[key]) for key in sorted(self._relevant_labels & labels.keys())))
+        relevant = self._relevance
+        sidecar = self.sidecar(proxy)
+        return ViewKey(
+            namespace=proxy.namespace,
+            where=Where(
+                locality=self._locality(proxy) if relevant.locality else EVERYWHERE,
+                labels=tuple((key, labels[key]) for key in sorted(relevant.labels & labels.keys())),
+            ),
+            sidecar=(sidecar.meta.namespace, sidecar.meta.name) if sidecar is not None else None,
+        )
+
+    def sidecar(self, proxy: Proxy) -> Sidecar | None:
+        """The one that applies to the proxy (S5)."""
+        if not self.snapshot.sidecars:
+            return None
+        found = self.snapshot.sidecars.values()
+        return choose(found, proxy.namespace, self._labels(proxy), self.settings.root_namespace)
+
+    def _locality(self, proxy: Proxy) -> Locality:
+        pod = self.snapshot.pods.get(proxy.address)
+        known = locality_of(pod, "", "", self.snapshot.nodes)
+        return known if any(known) else proxy.locality
 
     def all_of(self, type_url: str, proxy: Proxy) -> dict[str, Encoded]:
         """Every cluster or listener of the proxy, by name."""
@@ -128,13 +162,13 @@ class Configuration:
         """The proxy's inbound clusters and its inbound listener."""
         key = (proxy.address, proxy.id)
         if key not in self._inbound:
-            targets = self._targets(proxy)
-            made = [*self._inbound_clusters(proxy, targets)]
-            listener = self._inbound_listener(proxy, targets)
-            self._inbound[key] = Inbound(
-                clusters={cluster.name: cluster for cluster in made},
-                listeners={listener.name: listener},
-                hosts=self.snapshot.hosts_at.get(proxy.address, frozenset()),
+            self._inbound[key] = inbound_sides.make(
+                self.snapshot,
+                self.settings,
+                proxy,
+                self._labels(proxy),
+                self.view(proxy).scope,
+                self.sidecar(proxy),
             )
         return self._inbound[key]
 
@@ -145,47 +179,37 @@ class Configuration:
             return pod.labels
         return proxy.labels
 
-    def _targets(self, proxy: Proxy) -> dict[int, tuple[Service, ServicePort]]:
-        """The application's ports by number, each with the Service port that leads there; of several the oldest Service's."""
-        found: dict[int, tuple[Service, ServicePort]] = {}
-        services = [
-            service
-            for host in sorted(self.snapshot.hosts_at.get(proxy.address, ()))
-            if (service := self.snapshot.services.get(host)) is not None
-        ]
-        for service in sorted(services, key=lambda item: item.meta.age_key):
-            for endpoint in self.snapshot.endpoints.get(service.hostname, ()):
-                if endpoint.address != proxy.address:
-                    continue
-                for port in service.ports:
-                    target = endpoint.target(port.name)
-                    if target is not None:
-                        found.setdefault(target, (service, port))
-        return found
 
-    def _inbound_clusters(self, proxy: Proxy, targets: Mapping[int, tuple[Service, ServicePort]]) -> Iterable[Encoded]:
-        labels, scope = self._labels(proxy), self.view(proxy).scope
-        for target, (service, port) in sorted(targets.items()):
-            rule = scope.destination_rule(service.hostname, labels)
-            made = clusters.inbound(target, port, policy_for(rule, "", port.number).pool, self.settings)
-            yield encode(made.name, made)
-
-    def _inbound_listener(self, proxy: Proxy, targets: Mapping[int, tuple[Service, ServicePort]]) -> Encoded:
-        mtls = compose(
-            self.snapshot.peer_authentications.values(),
-            proxy.namespace,
-            self._labels(proxy),
-            self.settings.root_namespace,
-        )
-        ports = [
-            InboundPort(target=target, host=service.hostname, number=port.number, protocol=port.protocol)
-            for target, (service, port) in targets.items()
-        ]
-        made = listeners_inbound.virtual_inbound(ports, mtls, self.settings)
-        return encode(made.name, made)
-
-
-def _relevant_labels(snapshot: MeshSnapshot) -> frozenset[str]:
-    """Label keys that any routing decision looks at: proxies that agree on them share a view (M12, D15)."""
+def _relevance(snapshot: MeshSnapshot) -> Relevance:
+    """What of a proxy any decision about its outbound side looks at: proxies that agree on it share a view (M12, D15, D7)."""
+    rules = snapshot.destination_rules.values()
     keys = {key for item in snapshot.virtual_services.values() for key in item.label_keys}
-    return frozenset(keys | {key for rule in snapshot.destination_rules.values() for key, _value in rule.selector})
+    keys |= {key for rule in rules for key, _value in rule.selector}
+    keys |= {text.partition("=")[0] for rule in rules for text in rule.locality_keys}
+    distributed = any(service.traffic_distribution for service in snapshot.services.values())
+    return Relevance(labels=frozenset(keys), locality=distributed or any(rule.is_local for rule in rules))
+
+
+def _changed(
+    before: MeshSnapshot, after: MeshSnapshot, change: Change
+) -> Iterator[VirtualService | DestinationRule | Service | None]:
+    """Each changed object as it was and as it is."""
+    for snapshot in (before, after):
+        for key in change.keys("VirtualService"):
+            yield snapshot.virtual_services.get(key)
+        for key in change.keys("DestinationRule"):
+            yield snapshot.destination_rules.get(key)
+        for host in change.services:
+            yield snapshot.services.get(host)
+
+
+def _is_relevant(item: VirtualService | DestinationRule | Service | None) -> bool:
+    """Does it look at anything of its clients?"""
+    match item:
+        case VirtualService():
+            return bool(item.label_keys)
+        case DestinationRule():
+            return bool(item.selector) or item.is_local
+        case Service():
+            return bool(item.traffic_distribution)
+    return False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envoy.config.core.v3 import base_pb2, health_check_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf import struct_pb2, wrappers_pb2
 
+from mesh_reference.model.destination_rules import policy_for
 from mesh_reference.model.peer_authentications import MtlsMode, compose
-from mesh_reference.xds import names
+from mesh_reference.xds import localities, names
 from mesh_reference.xds.messages import socket_address
 
 if TYPE_CHECKING:
@@ -24,28 +25,32 @@ if TYPE_CHECKING:
 
 
 def load_assignment(
-    cluster: str, snapshot: MeshSnapshot, rule: DestinationRule | None, settings: Settings
+    cluster: str,
+    snapshot: MeshSnapshot,
+    rule: DestinationRule | None,
+    settings: Settings,
+    where: localities.Where = localities.NOWHERE,
 ) -> endpoint_pb2.ClusterLoadAssignment:
     """The endpoints of an outbound cluster. An unknown cluster, or a subset nobody defines, has none."""
     out = endpoint_pb2.ClusterLoadAssignment(cluster_name=cluster)
     target = names.parse_outbound_cluster(cluster)
-    if target is None:
+    service = snapshot.services.get(target[0]) if target else None
+    if target is None or service is None:
         return out
     host, port, subset = target
-    service = snapshot.services.get(host)
-    by_zone: dict[str, list[endpoint_components_pb2.LbEndpoint]] = {}
-    if service is not None:
-        policies = _disabling(snapshot.peer_authentications.values())
-        for endpoint, number in _members(service, port, subset, rule, snapshot.endpoints.get(host, ())):
+    policies = _disabling(snapshot.peer_authentications.values())
+    members = _members(service, port, subset, rule, snapshot.endpoints.get(host, ()))
+    for group in localities.groups(members, policy_for(rule, subset, port), service, where):
+        region, zone, subzone = group.locality
+        added = out.endpoints.add(
+            locality=base_pb2.Locality(region=region, zone=zone, sub_zone=subzone),
+            load_balancing_weight=wrappers_pb2.UInt32Value(value=group.weight),
+            priority=group.priority,
+        )
+        for endpoint, number in group.members:
             plaintext = policies and _is_disabled(policies, endpoint, number, settings)
             mode = "disabled" if plaintext else endpoint.tls_mode
-            by_zone.setdefault(endpoint.zone, []).append(_lb_endpoint(endpoint, number, mode))
-    for zone, members in sorted(by_zone.items()):
-        out.endpoints.add(
-            locality=base_pb2.Locality(zone=zone),
-            lb_endpoints=members,
-            load_balancing_weight=wrappers_pb2.UInt32Value(value=len(members)),
-        )
+            added.lb_endpoints.append(_lb_endpoint(endpoint, number, mode))
     return out
 
 
@@ -76,11 +81,17 @@ def _lb_endpoint(endpoint: Endpoint, port: int, tls_mode: str) -> endpoint_compo
     workload.update({"workload": f"{endpoint.workload};{endpoint.namespace};{name};{revision};Kubernetes"})
     metadata.filter_metadata["istio"].CopyFrom(workload)
     return endpoint_components_pb2.LbEndpoint(
-        endpoint=endpoint_components_pb2.Endpoint(address=socket_address(endpoint.address, port)),
+        endpoint=endpoint_components_pb2.Endpoint(address=_address(endpoint.address, port)),
         health_status=health_check_pb2.HEALTHY,
-        load_balancing_weight=wrappers_pb2.UInt32Value(value=1),
+        load_balancing_weight=wrappers_pb2.UInt32Value(value=endpoint.weight),
         metadata=metadata,
     )
+
+
+def _address(address: str, port: int) -> address_pb2.Address:
+    if address.startswith("unix://"):
+        return address_pb2.Address(pipe=address_pb2.Pipe(path=address.removeprefix("unix://")))
+    return socket_address(address, port)
 
 
 def _disabling(policies: Iterable[PeerAuthentication]) -> list[PeerAuthentication]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from envoy.config.core.v3 import base_pb2
 
 if TYPE_CHECKING:
-    from mesh_reference.model.virtual_services import HeaderChanges, Headers
+    from mesh_reference.model.http_routes import HeaderChanges, Headers
 
 SET = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 ADD = base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD

@@ -11,8 +11,9 @@ from mesh_reference.xds.messages import config_path, istio_metadata
 from mesh_reference.xds.route_matches import applies, is_catch_all, route_match
 
 if TYPE_CHECKING:
+    from mesh_reference.model.http_routes import HttpMatch, HttpRoute
     from mesh_reference.model.traffic_policies import ConsistentHash
-    from mesh_reference.model.virtual_services import HttpMatch, HttpRoute, VirtualService
+    from mesh_reference.model.virtual_services import VirtualService
     from mesh_reference.xds.route_actions import Targets
     from mesh_reference.xds.route_matches import Client
 

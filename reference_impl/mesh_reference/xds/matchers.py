@@ -8,7 +8,7 @@ from envoy.config.route.v3 import route_components_pb2 as routes
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 
 if TYPE_CHECKING:
-    from mesh_reference.model.virtual_services import StringMatch
+    from mesh_reference.model.http_routes import StringMatch
 
 
 def string_matcher(match: StringMatch) -> string_pb2.StringMatcher:

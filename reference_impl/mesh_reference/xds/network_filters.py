@@ -16,10 +16,12 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh_reference.xds import access_logs, names, retries, route_filters
-from mesh_reference.xds.messages import NO_TIMEOUT, ads_source, pack
+from mesh_reference.xds.messages import NO_TIMEOUT, ads_source, pack, seconds
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from mesh_reference.xds.outbound_plans import ChainPlan
 
 SERVER_NAME = "istio-envoy"
 MAX_DIRECT_RESPONSE = 1024 * 1024
@@ -35,6 +37,24 @@ def tcp_proxy(cluster: str, log_path: str, *, stat_prefix: str = "") -> listener
             stat_prefix=stat_prefix or cluster, cluster=cluster, access_log=access_logs.text(log_path)
         ),
     )
+
+
+def tcp_branches(chain: ChainPlan, log_path: str) -> listener_components_pb2.Filter:
+    """Connections to the chain's clusters by weight (T5), through a tunnel where one is asked for (D16)."""
+    out = tcp_proxy_pb2.TcpProxy(stat_prefix=chain.stat_prefix, access_log=access_logs.text(log_path))
+    if len(chain.branches) == 1:
+        out.cluster = chain.branches[0][0]
+    else:
+        for cluster, weight in chain.branches:
+            out.weighted_clusters.clusters.add(name=cluster, weight=weight)
+    if chain.idle is not None:
+        out.idle_timeout.CopyFrom(seconds(chain.idle))
+    if chain.by_source:
+        out.hash_policy.add().source_ip.SetInParent()
+    if chain.tunnel is not None:
+        out.tunneling_config.hostname = chain.tunnel.target
+        out.tunneling_config.use_post = chain.tunnel.method == "POST"
+    return _filter("envoy.filters.network.tcp_proxy", out)
 
 
 def outbound_http(route_name: str, stat_prefix: str, log_path: str) -> listener_components_pb2.Filter:

@@ -13,7 +13,7 @@ from google.protobuf import wrappers_pb2
 from mesh_reference.xds.messages import pack, seconds
 
 if TYPE_CHECKING:
-    from mesh_reference.model.virtual_services import Retries
+    from mesh_reference.model.http_routes import Retries
 
 DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _STATUSES = frozenset(status.value for status in HTTPStatus)

@@ -15,8 +15,7 @@ from mesh_reference.xds.header_changes import EnvoyHeaders, translate
 from mesh_reference.xds.messages import NO_TIMEOUT, maybe_seconds, runtime_fraction, seconds
 
 if TYPE_CHECKING:
-    from mesh_reference.model.traffic_policies import ConsistentHash
-    from mesh_reference.model.virtual_services import (
+    from mesh_reference.model.http_routes import (
         Destination,
         DirectResponse,
         HttpRoute,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         Rewrite,
         WeightedDestination,
     )
+    from mesh_reference.model.traffic_policies import ConsistentHash
 
 logger = logging.getLogger(__name__)
 

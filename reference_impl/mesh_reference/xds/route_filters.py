@@ -19,7 +19,7 @@ from mesh_reference.xds.messages import fraction, pack, seconds
 if TYPE_CHECKING:
     from google.protobuf import any_pb2
 
-    from mesh_reference.model.virtual_services import Cors, Fault, HttpRoute
+    from mesh_reference.model.http_routes import Cors, Fault, HttpRoute
 
 FAULT_FILTER = "envoy.filters.http.fault"
 CORS_FILTER = "envoy.filters.http.cors"

@@ -9,13 +9,13 @@ from envoy.config.route.v3 import route_components_pb2 as routes
 from envoy.type.matcher.v3 import regex_pb2
 from google.protobuf import wrappers_pb2
 
-from mesh_reference.model.virtual_services import MESH
+from mesh_reference.model.http_routes import MESH
 from mesh_reference.xds import matchers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mesh_reference.model.virtual_services import HttpMatch
+    from mesh_reference.model.http_routes import HttpMatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mesh_reference.model.snapshot import Key
     from mesh_reference.model.virtual_services import VirtualService
-    from mesh_reference.settings import OutboundPolicy
+    from mesh_reference.xds.listeners_outbound import Unknown
     from mesh_reference.xds.route_matches import Client
     from mesh_reference.xds.scopes import Scope
     from mesh_reference.xds.targets import ClientTargets
@@ -62,7 +62,7 @@ class Place:
     scope: Scope
     client: Client
     targets: ClientTargets
-    outbound_policy: OutboundPolicy
+    unknown: Unknown
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -169,7 +169,7 @@ def _closed(
     """With the catch-all, unless a host takes every name."""
     if any("*" in planned.domains for planned in plans):
         return made
-    host = virtual_hosts.catch_all(place.outbound_policy)
+    host = virtual_hosts.catch_all(place.unknown)
     kept = (before or {}).get(host.name)
     made[host.name] = kept if kept is not None else encode(f"{table}/{host.name}", host)
     return made

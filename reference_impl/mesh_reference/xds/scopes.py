@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
 from mesh_reference.model.destination_rules import DestinationRule, merge
+from mesh_reference.model.http_routes import MESH
 from mesh_reference.model.services import client_domains, visible
-from mesh_reference.model.virtual_services import MESH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from mesh_reference.model.services import Service
+    from mesh_reference.model.services import Service, ServicePort
+    from mesh_reference.model.sidecars import Sidecar
     from mesh_reference.model.snapshot import Change, Key, MeshSnapshot
     from mesh_reference.model.virtual_services import VirtualService
 
@@ -25,18 +26,54 @@ if TYPE_CHECKING:
 class Scope:
     """The view of one namespace. ``successor`` makes the next one at the cost of what changed."""
 
-    def __init__(self, snapshot: MeshSnapshot, namespace: str, root_namespace: str) -> None:
+    def __init__(
+        self, snapshot: MeshSnapshot, namespace: str, root_namespace: str, sidecar: Sidecar | None = None
+    ) -> None:
         self.snapshot = snapshot
         self.namespace = namespace
         self._root_namespace = root_namespace
+        self._egress = sidecar.egress if sidecar is not None else ()
+        self.virtual_services = self._routed(snapshot)
         seen = {host: service for host, service in snapshot.services.items() if service.visible_from(namespace)}
-        self.services: dict[str, Service] = {host: seen[host] for host in sorted(seen) if not seen[host].external_name}
         self._aliases = {host: service.external_name for host, service in seen.items() if service.external_name}
+        known = {host for host, service in seen.items() if not service.external_name and self._knows(service)}
+        if self._egress:
+            # B13: what an imported VirtualService leads to is known with it.
+            known |= {host for item in self.virtual_services for host in item.destinations if host in seen}
+        self.services: dict[str, Service] = {host: seen[host] for host in sorted(known)}
         self._by_port = _by_port(self.services.values())
         self._domains: dict[str, tuple[str, ...]] = {}
-        self.virtual_services = _mesh_virtual_services(snapshot.virtual_services.values(), namespace)
         self._rules = _rules_by_namespace(snapshot.destination_rules.values())
         self._index_rules()
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Does a Sidecar say what is known (S6)? Then a change may widen it, and ``successor`` is not for it."""
+        return bool(self._egress)
+
+    def _knows(self, service: Service) -> bool:
+        return not self._egress or any(item.knows(service.meta.namespace, service.hostname) for item in self._egress)
+
+    def _routed(self, snapshot: MeshSnapshot) -> list[VirtualService]:
+        found = _mesh_virtual_services(snapshot.virtual_services.values(), self.namespace)
+        if not self._egress:
+            return found
+        return [
+            item
+            for item in found
+            if any(egress.routes(item.meta.namespace, host) for egress in self._egress for host in item.hosts)
+        ]
+
+    def ports_of(self, service: Service) -> tuple[ServicePort, ...]:
+        """The ports on which clients here know the Service."""
+        return (
+            tuple(port for port in service.ports if self._on(port.number, service)) if self._egress else service.ports
+        )
+
+    def _on(self, port: int, service: Service) -> bool:
+        """An egress listener with the port speaks for it alone; else those without one."""
+        own = [item for item in self._egress if item.port == port] or [item for item in self._egress if not item.port]
+        return any(item.knows(service.meta.namespace, service.hostname) for item in own)
 
     def _index_rules(self) -> None:
         self._wildcards = {
@@ -93,7 +130,7 @@ class Scope:
         for key in keys:
             old, new = before.virtual_services.get(key), self.snapshot.virtual_services.get(key)
             if old is None or new is None or not new.takes_as(old):
-                found = _mesh_virtual_services(self.snapshot.virtual_services.values(), self.namespace)
+                found = self._routed(self.snapshot)
                 break
             index = next((at for at, item in enumerate(found) if item is old), None)
             if index is not None:
@@ -123,7 +160,8 @@ class Scope:
 
     def on_port(self, port: int) -> list[Service]:
         """Services with that port, by host name."""
-        return self._by_port.get(port, [])
+        found = self._by_port.get(port, [])
+        return [service for service in found if self._on(port, service)] if self._egress else found
 
     def domains(self, service: Service) -> tuple[str, ...]:
         """Every name that a client here may call the Service by."""

@@ -29,8 +29,9 @@ from mesh_reference.xds.subscriptions import Asked, Subscription
 
 if TYPE_CHECKING:
     from mesh_reference.model.proxies import Proxy
-    from mesh_reference.xds.configuration import Configuration, Inbound
+    from mesh_reference.xds.configuration import Configuration
     from mesh_reference.xds.dialects import Dialect
+    from mesh_reference.xds.inbound_sides import Inbound
     from mesh_reference.xds.views import Names
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class Session:
         self._warm_until = 0.0
         self._rewarmed: set[str] = set()
         """Changed clusters: they warm up anew, and may wait for their endpoints though those are the same."""
+        self._in_flight: dict[str, tuple[str, ...]] = {}
+        """Nonce: virtual hosts of a response that is not answered yet."""
         self._view_key = configuration.view_key(proxy)
         self._seen = configuration.view(proxy).version
         self._own: Inbound = configuration.inbound(proxy)
@@ -151,12 +154,27 @@ class Session:
                 request.error_detail.message,
             )
             self._awaited = frozenset()
+        if type_url == VIRTUAL_HOST:
+            await self._isolate(subscription, request)
         if self._awaited and type_url == ENDPOINT:
             self._awaited -= subscription.names
         if asked is not None:
             await self._respond(subscription, asked)
         if type_url == ROUTE and self.dialect.splits_routes:
             await self._follow_routes(subscription, asked)
+
+    async def _isolate(self, subscription: Subscription, request: Any) -> None:
+        """Envoy refuses a whole response for one host in it: send it again in halves, until it is known which one it is."""
+        names = self._in_flight.pop(request.response_nonce, ())
+        if not request.HasField("error_detail"):
+            return
+        if len(names) == 1:
+            subscription.refused.update(names)
+            return
+        for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+            found = self._configuration.named(VIRTUAL_HOST, self.proxy, half)
+            if found:
+                await self._send(subscription, found, (), {})
 
     async def _respond(self, subscription: Subscription, asked: Asked) -> None:
         """Answer a request: what it asks for goes out even when it was sent before."""
@@ -344,6 +362,9 @@ class Session:
         removed = set(removed)
         if removed and subscription.type_url == VIRTUAL_HOST:
             changed, removed = {**changed, **self._tombstones(subscription, removed)}, set()
+        if subscription.type_url == VIRTUAL_HOST:
+            self._in_flight[nonce] = tuple(changed)
+            subscription.refused.difference_update(changed)
         response = self.dialect.response(subscription.type_url, version, nonce, changed, removed, held)
         subscription.note_sent(nonce, version)
         for name in removed:

@@ -49,6 +49,8 @@ class Subscription:
     acked_nonce: str = ""
     acked_version: str = ""
     rejection: Rejection | None = None
+    refused: set[str] = field(default_factory=set)
+    """Resources that were found to be what the proxy refused; each stays until another version of it is sent."""
 
     def note_sent(self, nonce: str, version: str) -> None:
         self.nonce, self.version = nonce, version
@@ -103,7 +105,8 @@ class Subscription:
             self.rejection = Rejection(version=self.version, message=request.error_detail.message)
         else:
             self.acked_nonce, self.acked_version = self.nonce, self.version
-            self.rejection = None
+            if not self.refused:
+                self.rejection = None
 
     def stale(self, found: Iterable[tuple[str, str]]) -> set[str]:
         """Of (name, version) pairs, the names that the proxy holds in another version or not at all."""

@@ -10,8 +10,8 @@ from mesh_reference.xds import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mesh_reference.model.http_routes import Destination
     from mesh_reference.model.traffic_policies import ConsistentHash, TrafficPolicy
-    from mesh_reference.model.virtual_services import Destination
     from mesh_reference.xds.scopes import Scope
 
 
@@ -29,6 +29,13 @@ class ClientTargets:
         """
         host = self._scope.resolve_alias(destination.host)
         return names.outbound_cluster(host, destination.port or port, destination.subset)
+
+    def l4_cluster(self, destination: Destination, port: int) -> str:
+        """The same for connections, where the whole Service is in sight: its only port counts before the listener's."""
+        host = self._scope.resolve_alias(destination.host)
+        service = self._scope.snapshot.services.get(host)
+        only = service.ports[0].number if service is not None and len(service.ports) == 1 else port
+        return names.outbound_cluster(host, destination.port or only, destination.subset)
 
     def hash(self, destination: Destination) -> ConsistentHash | None:
         """Port settings count only for a destination that names its port; the subset's hash beats the host's."""

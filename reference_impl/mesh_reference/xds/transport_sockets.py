@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2, proxy_protocol_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.type.matcher.v3 import string_pb2
@@ -83,9 +84,7 @@ def auto_mutual(socket: base_pb2.TransportSocket) -> list[cluster_pb2.Cluster.Tr
         cluster_pb2.Cluster.TransportSocketMatch(
             name="tlsMode-disabled",
             match=struct_pb2.Struct(),
-            transport_socket=base_pb2.TransportSocket(
-                name="envoy.transport_sockets.raw_buffer", typed_config=pack(raw_buffer_pb2.RawBuffer())
-            ),
+            transport_socket=_raw(),
         ),
     ]
 
@@ -111,6 +110,31 @@ def originate(tls: ClientTls, *, http2: bool) -> base_pb2.TransportSocket:
         )
     return base_pb2.TransportSocket(
         name=TLS, typed_config=pack(tls_pb2.UpstreamTlsContext(common_tls_context=common, sni=tls.sni))
+    )
+
+
+def announce_client(out: cluster_pb2.Cluster, version: int) -> None:
+    """D16: every connection begins with a PROXY header that names the client, whatever follows."""
+
+    def wrapped(inner: base_pb2.TransportSocket) -> base_pb2.TransportSocket:
+        config = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(transport_socket=inner)
+        config.config.version = (
+            proxy_protocol_pb2.ProxyProtocolConfig.V2 if version == 2 else proxy_protocol_pb2.ProxyProtocolConfig.V1
+        )
+        return base_pb2.TransportSocket(
+            name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=pack(config)
+        )
+
+    for match in out.transport_socket_matches:
+        match.transport_socket.CopyFrom(wrapped(match.transport_socket))
+    if not out.transport_socket_matches:
+        own = out.transport_socket if out.HasField("transport_socket") else _raw()
+        out.transport_socket.CopyFrom(wrapped(own))
+
+
+def _raw() -> base_pb2.TransportSocket:
+    return base_pb2.TransportSocket(
+        name="envoy.transport_sockets.raw_buffer", typed_config=pack(raw_buffer_pb2.RawBuffer())
     )
 
 

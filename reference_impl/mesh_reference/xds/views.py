@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 from mesh_reference.model.destination_rules import policy_for
-from mesh_reference.model.protocols import Protocol
-from mesh_reference.xds import clusters, endpoints, listeners_outbound, names
+from mesh_reference.model.services import Resolution
+from mesh_reference.settings import OutboundPolicy
+from mesh_reference.xds import clusters, endpoints, listeners_outbound, names, outbound_plans
+from mesh_reference.xds.listeners_outbound import Unknown
 from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Encoded, encode
 from mesh_reference.xds.route_matches import Client
 from mesh_reference.xds.route_tables import BUILD_ERRORS, Dirt, Place, RouteTable, split
@@ -21,18 +22,19 @@ from mesh_reference.xds.scopes import Scope
 from mesh_reference.xds.targets import ClientTargets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from envoy.config.listener.v3 import listener_pb2
 
-    from mesh_reference.model.services import Service, ServicePort
+    from mesh_reference.model.services import Service
+    from mesh_reference.model.sidecars import Sidecar
     from mesh_reference.model.snapshot import Change, MeshSnapshot
     from mesh_reference.settings import Settings
+    from mesh_reference.xds.localities import Where
+    from mesh_reference.xds.outbound_plans import ListenerPlan
 
 logger = logging.getLogger(__name__)
 
-WILDCARD_TAKEN = frozenset({names.OUTBOUND_PORT, names.INBOUND_PORT, 15021, 15090})
-"""Ports of the proxy's own listeners on 0.0.0.0: a Service of such a port is reached by passthrough."""
 MEMORY = 64
 """How many changes back a view can tell what differs."""
 
@@ -43,17 +45,25 @@ Names = dict[str, frozenset[str]]
 class View:
     """Configuration shared by the proxies of ``namespace`` whose labels are alike where labels matter."""
 
-    def __init__(self, snapshot: MeshSnapshot, settings: Settings, namespace: str, labels: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        snapshot: MeshSnapshot,
+        settings: Settings,
+        namespace: str,
+        where: Where,
+        sidecar: Sidecar | None = None,
+    ) -> None:
         self._snapshot = snapshot
         self._settings = settings
-        self._client = Client(namespace=namespace, labels=labels)
-        self._place_in(Scope(snapshot, namespace, settings.root_namespace))
+        self._where = where
+        self._client = Client(namespace=namespace, labels=dict(where.labels))
+        self._place_in(Scope(snapshot, namespace, settings.root_namespace, sidecar), sidecar)
         self._clusters: dict[str, Encoded] | None = None
         self._by_host: dict[str, tuple[str, ...]] = {}
         """Host: names of its clusters."""
         self._listeners: dict[str, Encoded] | None = None
-        self._messages: dict[Hashable, Encoded] = {}
-        """Outbound listeners by all that they are made of."""
+        self._messages: dict[ListenerPlan | None, Encoded] = {}
+        """Outbound listeners by their plans."""
         self._tables: dict[str, RouteTable] = {}
         self._endpoints: dict[str, dict[str, Encoded]] = {}
         """By host, then by cluster."""
@@ -61,11 +71,18 @@ class View:
         """Oldest first: versions, and what differs from the one before."""
         self._since: dict[int, Names | None] = {}
 
-    def _place_in(self, scope: Scope) -> None:
+    def _place_in(self, scope: Scope, sidecar: Sidecar | None = None) -> None:
         self.scope = scope
         self.targets = ClientTargets(scope, self._client.labels)
+        policy = (sidecar.outbound_policy if sidecar else None) or self._settings.outbound_policy
+        cluster = names.PASSTHROUGH if policy is OutboundPolicy.ALLOW_ANY else names.BLACK_HOLE
+        if sidecar is not None and sidecar.egress_proxy is not None and policy is OutboundPolicy.ALLOW_ANY:
+            cluster = self.targets.l4_cluster(sidecar.egress_proxy, 0)
         self._place = Place(
-            scope=scope, client=self._client, targets=self.targets, outbound_policy=self._settings.outbound_policy
+            scope=scope,
+            client=self._client,
+            targets=self.targets,
+            unknown=Unknown(policy=policy, cluster=cluster),
         )
 
     @property
@@ -90,7 +107,9 @@ class View:
         return out
 
     def successor(self, snapshot: MeshSnapshot, change: Change) -> View:
-        """The view of the next snapshot; ``change`` is not ``full``."""
+        """The view of the next snapshot; ``change`` is not ``full``. Not for a view that a Sidecar narrows, unless
+        nothing but addresses changed.
+        """
         out = copy.copy(self)
         out.follow(snapshot, change)
         return out
@@ -143,7 +162,9 @@ class View:
         known = self._endpoints.get(host, {}).get(cluster)
         if known is None:
             rule = self.scope.destination_rule(host, self._client.labels) if target else None
-            known = encode(cluster, endpoints.load_assignment(cluster, self._snapshot, rule, self._settings))
+            known = encode(
+                cluster, endpoints.load_assignment(cluster, self._snapshot, rule, self._settings, self._where)
+            )
             # Earlier views share the inner mapping: it is replaced, never changed.
             self._endpoints[host] = {**self._endpoints.get(host, {}), cluster: known}
         return known
@@ -241,15 +262,29 @@ class View:
         servers = self._snapshot.endpoints.get(host, ())
         accounts = sorted({(item.namespace, item.service_account) for item in servers if item.service_account})
         sans = tuple(names.spiffe_id(self._settings.trust_domain, *account) for account in accounts)
-        mutual = service.headless and bool(servers) and all(item.tls_mode == "istio" for item in servers)
+        mutual = service.by_original_address and bool(servers) and all(item.tls_mode == "istio" for item in servers)
+        dns = service.resolution in {Resolution.DNS, Resolution.DNS_ROUND_ROBIN}
         added = []
         for port in service.ports:
             for subset in ("", *dict.fromkeys(item.name for item in rule.subsets)) if rule else ("",):
                 name = names.outbound_cluster(host, port.number, subset)
                 policy = policy_for(rule, subset, port.number)
                 try:
+                    told = (
+                        endpoints.load_assignment(name, self._snapshot, rule, self._settings, self._where)
+                        if dns
+                        else None
+                    )
                     made = clusters.outbound(
-                        service, port, subset, rule, policy, sans, self._settings, all_mutual=mutual
+                        service,
+                        port,
+                        subset,
+                        rule,
+                        policy,
+                        sans,
+                        self._settings,
+                        all_mutual=mutual,
+                        servers=told,
                     )
                     into[name] = encode(name, made)
                 except BUILD_ERRORS as error:
@@ -259,50 +294,34 @@ class View:
         self._by_host[host] = tuple(added)
 
     def _renew_listeners(self, dirt: Dirt) -> frozenset[str]:
-        if self._listeners is None or not dirt.services:
+        l4 = any(item is not None and (item.tls or item.tcp) for _key, *both in dirt.routed for item in both)
+        if self._listeners is None or not (dirt.services or dirt.ruled or l4):
             return frozenset()
         before, after = self._listeners, {made.name: made for made in self._make_listeners()}
         self._listeners = after
         return frozenset(name for name in before.keys() | after.keys() if before.get(name) is not after.get(name))
 
     def _make_listeners(self) -> Iterator[Encoded]:
-        used: dict[Hashable, Encoded] = {}
-
-        def made(key: Hashable, make: Callable[[], listener_pb2.Listener]) -> Encoded:
-            if key not in used:
-                used[key] = self._messages.get(key) or _encode_listener(make())
-            return used[key]
-
-        yield made("virtual", lambda: listeners_outbound.virtual_outbound(self._settings))
-        taken: set[str] = {names.VIRTUAL_OUTBOUND}
-        for service in self.scope.services.values():
-            for port in service.ports:
-                for key, make in self._port_listeners(service, port, taken):
-                    found = made(key, make)
-                    taken.add(found.name)
-                    yield found
+        used: dict[ListenerPlan | None, Encoded] = {}
+        plans = outbound_plans.plan(self.scope, self._client, self.targets, self._snapshot.endpoints)
+        for plan in (None, *plans):
+            made = self._messages.get(plan)
+            if made is None:
+                try:
+                    made = _encode_listener(self._listener(plan))
+                except BUILD_ERRORS as error:
+                    name = plan.name if plan else names.VIRTUAL_OUTBOUND
+                    logger.error("listener %s is left out: %s", name, error)  # noqa: TRY400  the text says it
+                    continue
+            used[plan] = made
+            yield made
         self._messages = used
 
-    def _port_listeners(
-        self, service: Service, port: ServicePort, taken: set[str]
-    ) -> Iterator[tuple[Hashable, Callable[[], listener_pb2.Listener]]]:
-        number, settings = port.number, self._settings
-        if port.protocol.is_http:
-            if number not in WILDCARD_TAKEN and names.listener(names.WILDCARD, number) not in taken:
-                yield ("http", number), lambda: listeners_outbound.http(number, settings)
-            return
-        # A headless Service has no address of its own: its clients call its endpoints.
-        servers = self._snapshot.endpoints.get(service.hostname, ()) if service.headless else ()
-        addresses = service.addresses or tuple(sorted({item.address for item in servers if item.ready}))
-        host, cluster = service.hostname, names.outbound_cluster(service.hostname, number)
-        for address in addresses:
-            if names.listener(address, number) in taken:
-                continue
-            key = (port.protocol is Protocol.AUTO, address, number, host)
-            if port.protocol is Protocol.AUTO:
-                yield key, partial(listeners_outbound.detected, address, number, host, cluster, settings)
-            else:
-                yield key, partial(listeners_outbound.tcp, address, number, cluster, settings)
+    def _listener(self, plan: ListenerPlan | None) -> listener_pb2.Listener:
+        """Of a plan; None is the virtual outbound listener."""
+        if plan is None:
+            return listeners_outbound.virtual_outbound(self._settings, self._place.unknown)
+        return listeners_outbound.planned(plan, self._settings, self._place.unknown)
 
 
 def _encode_listener(made: listener_pb2.Listener) -> Encoded:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mesh_reference.model.services import Service
     from mesh_reference.model.virtual_services import VirtualService
+    from mesh_reference.xds.listeners_outbound import Unknown
     from mesh_reference.xds.route_actions import Targets
     from mesh_reference.xds.route_matches import Client
     from mesh_reference.xds.scopes import Scope
@@ -97,14 +98,14 @@ def build(planned: HostPlan, client: Client, targets: Targets) -> routes.Virtual
     )
 
 
-def catch_all(policy: OutboundPolicy) -> routes.VirtualHost:
-    """Unknown hosts: on to where the client wanted (F6), or 502 (F7)."""
-    if policy is OutboundPolicy.ALLOW_ANY:
+def catch_all(unknown: Unknown) -> routes.VirtualHost:
+    """Unknown hosts: on to where the client wanted, or to the egress proxy (F6, S8); or 502 (F7)."""
+    if unknown.policy is OutboundPolicy.ALLOW_ANY:
         name = names.ALLOW_ANY
         route = routes.Route(
             name=name,
             match=routes.RouteMatch(prefix="/"),
-            route=routes.RouteAction(cluster=names.PASSTHROUGH, timeout=NO_TIMEOUT, max_grpc_timeout=NO_TIMEOUT),
+            route=routes.RouteAction(cluster=unknown.cluster, timeout=NO_TIMEOUT, max_grpc_timeout=NO_TIMEOUT),
         )
     else:
         name = names.BLOCK_ALL

@@ -60,7 +60,7 @@ def test_an_unknown_subset_is_503_and_no_match_404(facts: dict[str, Any]) -> Non
 
 
 def test_a_refusal_is_shown_once_with_envoys_words_and_the_old_routes_stay(facts: dict[str, Any]) -> None:
-    assert "(unclosed" in facts["rejection"]
+    assert "program size" in facts["rejection"]
     assert facts["rejects"] == 1
     assert facts["kept"] == 418
 

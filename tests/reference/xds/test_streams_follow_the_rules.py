@@ -10,6 +10,8 @@ from typing import Any
 import grpc
 import pytest
 from aiohttp import ClientSession
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.service.discovery.v3 import discovery_pb2
 from memory_kube import MemoryKube, account, destination_rule, endpoint_slice, pod, service, virtual_service
 
@@ -17,7 +19,7 @@ from mesh_reference.app import Istiod
 from mesh_reference.settings import Settings
 from mesh_reference.xds import status
 from mesh_reference.xds.dialects import SERVICE
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, ROUTE
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, ROUTE, VIRTUAL_HOST
 
 PORTS = Settings(listen_host="127.0.0.1", xds_port=0, secure_port=0, monitoring_port=0, webhook_port=0, http_port=0)
 NODE = {"id": "sidecar~10.244.0.20~tester-1.shop~shop.svc.cluster.local"}
@@ -291,5 +293,74 @@ def test_the_pages_tell_who_is_connected_and_what_is_not_served() -> None:
                 assert "pilot_xds_pushes_total" in await answer.text()
             async with http.get("/version") as answer:
                 assert (await answer.json())["revision"] == "default"
+
+    play(script)
+
+
+def test_a_host_that_is_refused_is_found_among_many_and_the_others_are_served() -> None:
+    async def script(kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        assert istiod.hub is not None
+        for number in range(6):
+            kube.put(service(f"s{number}", f"10.96.1.{number}"))
+        await asyncio.sleep(0.1)
+        client = Client(channel, delta=True)
+        await client.ask(ROUTE, NODE, resource_names_subscribe=["80"])
+        await client.ask(ROUTE, response_nonce=(await client.read()).nonce)
+        await client.ask(VIRTUAL_HOST)
+        taken: set[str] = set()
+        isolated = False
+        bad = "80/s3.shop.svc.cluster.local:80"
+        for _response in range(2 * 8):
+            answer = await client.read()
+            names = {made.name for made in answer.resources}
+            if bad in names:
+                await client.ask(VIRTUAL_HOST, response_nonce=answer.nonce, error_detail={"code": 3, "message": "no"})
+            else:
+                taken |= names
+                await client.ask(VIRTUAL_HOST, response_nonce=answer.nonce)
+            isolated |= names == {bad}
+            if len(taken) == 7 and isolated:  # with reviews and the catch-all
+                break
+        assert len(taken) == 7
+        assert isolated
+        assert await client.nothing()
+        assert status.syncz(istiod.hub)[0]["rejections"]["vhds"]["message"] == "no"
+
+    play(script)
+
+
+def test_further_route_configurations_bring_their_hosts_unasked_and_removed_hosts_become_tombstones() -> None:
+    async def script(kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel, delta=True)
+        await client.ask(ROUTE, NODE, resource_names_subscribe=["80"])
+        (routes,) = (await client.read()).resources
+        assert RouteConfiguration.FromString(routes.resource.value).HasField("vhds")
+        await client.ask(VIRTUAL_HOST)
+        assert [made.name for made in (await client.read()).resources] == [
+            "80/reviews.shop.svc.cluster.local:80", "80/allow_any",
+        ]  # fmt: skip
+        await client.ask(ROUTE, resource_names_subscribe=["81"])
+        assert [made.name for made in (await client.read()).resources] == ["81"]
+        assert [made.name for made in (await client.read()).resources] == ["81/allow_any"]
+        kube.remove("Service", "reviews", "shop")
+        (gone,) = (await client.read()).resources
+        host = VirtualHost.FromString(gone.resource.value)
+        assert (gone.name, host.name) == ("80/reviews.shop.svc.cluster.local:80", "reviews.shop.svc.cluster.local:80")
+        assert list(host.domains) == ["reviews.shop.svc.cluster.local.80.removed.invalid"]
+
+    play(script)
+
+
+def test_a_client_that_says_what_it_holds_gets_only_the_rest() -> None:
+    async def script(_kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        first = Client(channel, delta=True)
+        await first.ask(CLUSTER, NODE)
+        held = {made.name: made.version for made in (await first.read()).resources}
+        again = Client(channel, delta=True)
+        known = {name: version for name, version in held.items() if name != ALL} | {"outbound|80||gone": "1"}
+        await again.ask(CLUSTER, NODE, initial_resource_versions=known)
+        answer = await again.read()
+        assert [made.name for made in answer.resources] == [ALL]
+        assert list(answer.removed_resources) == ["outbound|80||gone"]
 
     play(script)

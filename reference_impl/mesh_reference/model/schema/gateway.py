@@ -107,5 +107,4 @@ GATEWAY = Kind(
         ),
     ),
     columns=(),
-    acted_on=False,
 )

@@ -129,5 +129,4 @@ SERVICE_ENTRY = Kind(
         ),
         Column(name="Resolution", path=".spec.resolution", description="How the addresses of the service are found"),
     ),
-    acted_on=False,
 )

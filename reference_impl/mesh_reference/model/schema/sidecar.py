@@ -83,5 +83,4 @@ SIDECAR = Kind(
         ),
     ),
     columns=(),
-    acted_on=False,
 )

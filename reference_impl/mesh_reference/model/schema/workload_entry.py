@@ -67,5 +67,4 @@ WORKLOAD_ENTRY = Kind(
     description="Configuration affecting VMs onboarded into the mesh.",
     spec=ENDPOINT,
     columns=(Column(name="Address", path=".spec.address", description="Address of the endpoint."),),
-    acted_on=False,
 )
