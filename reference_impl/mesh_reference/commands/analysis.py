@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mesh_reference.model import hosts
 from mesh_reference.model.protocols import Protocol
-from mesh_reference.model.virtual_services import MESH
+from mesh_reference.model.http_routes import MESH
 from mesh_reference.validation import galley
 
 if TYPE_CHECKING:

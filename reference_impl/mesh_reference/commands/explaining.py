@@ -149,7 +149,7 @@ class _Walk:
 
     def _blocks(self, service: VirtualService) -> Iterator[tuple[int, int | None]]:
         """(route, match) in the order in which routes are generated."""
-        labels = dict(self._mesh.configuration.view_key(self._proxy)[1])
+        labels = dict(self._mesh.configuration.view_key(self._proxy).where.labels)
         client = Client(namespace=self._proxy.namespace, labels=labels)
         for number, block in enumerate(service.http):
             for match, wanted in enumerate(block.matches):
