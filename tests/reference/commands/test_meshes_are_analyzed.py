@@ -54,7 +54,14 @@ CASES: dict[str, list[Json]] = {
         ),
     ],
     "IST0130": [*SOUND[:2], resource("VirtualService", "a", {"hosts": ["x"], "http": [{"route": [TO]}, {"route": [TO]}]})],
-    "IST0133": [*SOUND, resource("WorkloadEntry", "w", {"address": "10.0.0.1"})],
+    "IST0133": [
+        *SOUND[:2],
+        resource(
+            "VirtualService",
+            "a",
+            {"hosts": ["x"], "http": [{"directResponse": {"status": 200, "body": {"string": "x" * 110_000}}}]},
+        ),
+    ],
     "IST0173": [*SOUND, resource("DestinationRule", "r", {"host": "reviews", "subsets": [{"name": "v2", "labels": {"v": "2"}}]})],
     "IST0174": [*SOUND, resource("DestinationRule", "r", {"host": "nope"})],
 }  # fmt: skip
