@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -21,6 +18,7 @@ from aiohttp import web
 from mesh_reference import debug, mesh_config
 from mesh_reference.ca import roots, serving
 from mesh_reference.ca.authentication import Authenticator
+from mesh_reference.ca.server_identity import ServerIdentity
 from mesh_reference.errors import ApiFailure, MeshError, NotFound
 from mesh_reference.kube.resources import CONFIG_MAPS
 from mesh_reference.store.mesh_store import MeshStore, Update
@@ -31,7 +29,9 @@ from mesh_reference.xds import server as ads
 from mesh_reference.xds.hub import Hub
 
 if TYPE_CHECKING:
-    from mesh_reference.ca.authority import Authority
+    import ssl
+
+    from mesh_reference.ca.succession import Succession
     from mesh_reference.kube.client import Kube
     from mesh_reference.settings import Settings
 
@@ -83,6 +83,7 @@ class Istiod:
         self._injection()  # a setting that cannot be meant must stop the start, not the first pod
         authority = await _patiently(lambda: roots.load_or_create(self.kube, self.settings))
         self.store = MeshStore(self.kube, self.settings)
+        own = ServerIdentity(authority, server_names(self.settings))
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(work, name=name)
@@ -90,11 +91,12 @@ class Istiod:
                     ("watches", self.store.watch()),
                     ("mesh config", self._follow_mesh_config(base)),
                     ("root distribution", roots.distribute(self.kube, self.settings, authority)),
-                    ("webhook bundles", bundles.maintain(self.kube, self.settings, authority.root_pem)),
+                    ("own certificate", own.follow()),
+                    ("webhook bundles", self._maintain_bundles(authority)),
                 )
             ]
             try:
-                await self._open(stack, authority, tasks, running, stop)
+                await self._open(stack, authority, own, tasks, running, stop)
                 await stop.wait()
                 logger.info("stopping")
                 self.ready.clear()
@@ -106,7 +108,8 @@ class Istiod:
     async def _open(
         self,
         stack: AsyncExitStack,
-        authority: Authority,
+        authority: Succession,
+        own: ServerIdentity,
         tasks: asyncio.TaskGroup,
         running: list[asyncio.Task[None]],
         stop: asyncio.Event,
@@ -120,13 +123,12 @@ class Istiod:
         self.ports.monitoring = await stack.enter_async_context(
             _http(debug.monitoring(self), settings.listen_host, settings.monitoring_port)
         )
-        chain, key = authority.issue_server_certificate(server_names(settings))
         self.ports.webhook = await stack.enter_async_context(
             _http(
                 webhooks.application(self._injection),
                 settings.listen_host,
                 settings.webhook_port,
-                _tls_context(chain, key),
+                own.tls_context(),
             )
         )
         assert self.store is not None  # noqa: S101  set by the only caller
@@ -136,15 +138,14 @@ class Istiod:
             return
         self.hub = Hub(first.snapshot, self.settings)
         running.append(tasks.create_task(self._push(updates, self.hub), name="push"))
-        await self._open_grpc(stack, authority, authenticator, (chain, key))
+        await self._open_grpc(stack, authority, authenticator, own)
         self.ready.set()
         logger.info("ready: %s", self.ports)
 
     async def _open_grpc(
-        self, stack: AsyncExitStack, authority: Authority, authenticator: Authenticator, certificate: tuple[str, str]
+        self, stack: AsyncExitStack, authority: Succession, authenticator: Authenticator, own: ServerIdentity
     ) -> None:
         assert self.hub is not None  # noqa: S101  set by the only caller
-        chain, key = certificate
         plain, secure = grpc.aio.server(options=GRPC_OPTIONS), grpc.aio.server(options=GRPC_OPTIONS)
         ads.register(plain, self.hub, None)
         ads.register(secure, self.hub, authenticator)
@@ -152,13 +153,27 @@ class Istiod:
             serving.register(server, authority, authenticator, self.settings)
         host = self.settings.listen_host
         self.ports.xds = plain.add_insecure_port(f"{host}:{self.settings.xds_port}")
-        credentials = grpc.ssl_server_credentials([(key.encode(), chain.encode())])
-        self.ports.secure = secure.add_secure_port(f"{host}:{self.settings.secure_port}", credentials)
+        self.ports.secure = secure.add_secure_port(f"{host}:{self.settings.secure_port}", own.grpc_credentials())
         for server in (plain, secure):
             await server.start()
             stack.push_async_callback(server.stop, self.settings.shutdown_grace)
         if self.hub is not None:
             stack.callback(self.hub.close)
+
+    async def _maintain_bundles(self, authority: Succession) -> None:
+        """Keep the webhooks' bundle that of the authority in force, whoever it is."""
+        current = authority.current
+        while True:
+            maintaining = asyncio.create_task(bundles.maintain(self.kube, self.settings, current.root_pem))
+            following = asyncio.create_task(authority.newer_than(current))
+            try:
+                await asyncio.wait({maintaining, following}, return_when=asyncio.FIRST_COMPLETED)
+                if maintaining.done():
+                    await maintaining
+                current = following.result()
+            finally:
+                maintaining.cancel()
+                following.cancel()
 
     async def _push(self, updates: AsyncIterator[Update], hub: Hub) -> None:
         async for update in updates:
@@ -252,14 +267,3 @@ async def _http(
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-
-
-def _tls_context(chain: str, key: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # The library reads certificates from files only; the directory is gone before anything is served.
-    with tempfile.TemporaryDirectory() as directory:
-        pem = Path(directory) / "server.pem"
-        pem.touch(mode=0o600)
-        pem.write_text(key + chain)
-        context.load_cert_chain(pem)
-    return context

@@ -109,7 +109,8 @@ def _rights(installation: Installation) -> list[Json]:
             "metadata": _metadata(installation, installation.name),
             "rules": [
                 _rule("", ["secrets"], ["create"]),
-                {**_rule("", ["secrets"], ["get"]), "resourceNames": ["istio-ca-secret"]},
+                {**_rule("", ["secrets"], ["get", "update"]), "resourceNames": ["istio-ca-secret"]},
+                {**_rule("", ["secrets"], ["get", "list", "watch"]), "resourceNames": ["cacerts"]},
                 # Who leads, where only one of several may write.
                 _rule("coordination.k8s.io", ["leases"], ["get", "create", "update"]),
             ],

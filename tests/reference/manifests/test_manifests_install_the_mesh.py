@@ -96,13 +96,14 @@ def test_the_rights_name_the_account_and_cover_everything_that_istiod_watches() 
         ), plural
 
 
-def test_the_ca_secret_is_the_only_one_that_istiod_may_read() -> None:
+def test_the_authoritys_secrets_are_the_only_ones_that_istiod_may_read() -> None:
     objects = printed()
     rules = [*one(objects, "ClusterRole")["rules"], *one(objects, "Role")["rules"]]
     secrets = [rule for rule in rules if "secrets" in rule["resources"]]
     assert [(rule["verbs"], rule.get("resourceNames")) for rule in secrets] == [
         (["create"], None),
-        (["get"], ["istio-ca-secret"]),
+        (["get", "update"], ["istio-ca-secret"]),
+        (["get", "list", "watch"], ["cacerts"]),
     ]
 
 

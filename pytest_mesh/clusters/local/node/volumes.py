@@ -247,7 +247,8 @@ def write_files(directory: Path, files: Mapping[str, File], owner: Owner) -> Non
         if not place.is_symlink():
             place.symlink_to(f"{_DATA}/{name}")
     for entry in directory.iterdir():
-        if not entry.name.startswith("..") and entry.name not in tops:
+        # A directory is not ours: another volume is mounted there.
+        if entry.is_symlink() and not entry.name.startswith("..") and entry.name not in tops:
             entry.unlink()
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
