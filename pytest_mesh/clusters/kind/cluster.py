@@ -153,7 +153,7 @@ class KindCluster:
         held = state.read(self.directory)
         if held is not None:
             reaper.stop(held.reaper, held.reaper_started)
-        state.remove(self.directory)
+        state.forget(self.directory)
 
     @property
     def pytest_kind(self) -> Any:

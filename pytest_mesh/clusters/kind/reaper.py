@@ -69,7 +69,7 @@ def main(name: str, pidfd: int) -> int:
         with contextlib.suppress(OSError):
             Path(directory / "reaper.log").write_text(f"{error}\n")
         return 1
-    state.remove(directory)
+    state.forget(directory)
     return 0
 
 

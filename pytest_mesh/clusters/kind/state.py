@@ -51,11 +51,21 @@ def lock(name: str) -> Iterator[Path]:
     status = parent.lstat()
     if status.st_uid not in {0, os.getuid()} or parent.is_symlink():
         raise PermissionError(f"{parent} belongs to uid {status.st_uid}: remove it")
-    fd = os.open(parent / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = _locked(parent / f".{name}.lock")
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield directory
     finally:
+        os.close(fd)
+
+
+def _locked(path: Path) -> int:
+    """Open and lock a file that its last holder may have removed; gives its descriptor."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                return fd
         os.close(fd)
 
 
@@ -98,6 +108,12 @@ def replace(path: Path, text: str) -> None:
 def remove(directory: Path) -> None:
     """Remove what is known of a cluster. Idempotent."""
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def forget(directory: Path) -> None:
+    """Remove what is known of a cluster that is gone, its lock included. Idempotent."""
+    remove(directory)
+    (directory.parent / f".{directory.name}.lock").unlink(missing_ok=True)
 
 
 def start_time(pid: int) -> int | None:
