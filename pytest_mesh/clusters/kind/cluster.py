@@ -191,6 +191,6 @@ def names() -> list[str]:
 
 def _tell(line: str, progress: Progress) -> None:
     """Pass on where kind is: of its two lines per step the first, without ornament."""
-    step = re.match(r"\s*•\s*(.*?)[^\w)\].,:]*$", line)
-    if step:
-        progress(f"cluster: kind: {step[1].strip()}")
+    if line.startswith("•"):
+        step = re.sub(r"[^\w)]+$", "", line.removeprefix("•").strip())
+        progress(f"cluster: kind: {step}")
