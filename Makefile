@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test mutants lint types layers bench debian coverage clean
+.PHONY: help conformance test kind istio mutants lint types layers bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -27,6 +27,14 @@ test: debian $(STAMP) ## Run the project's own quick tests
 
 mutants: debian $(STAMP) ## Hold the suite against broken meshes: every check must find its mutant
 	$(BIN)/python tests/mutants/matrix.py $(ARGS)
+
+kind: $(STAMP) ## Judge the reference on kind (needs Docker and kind; MESH_KIND_IMAGE, MESH_IMAGE_BASE), and test that backend
+	$(BIN)/pytest --mesh-cluster=kind $(ARGS)
+	$(BIN)/pytest tests/kind --override-ini=python_files='docker_*.py'
+
+istio: debian $(STAMP) ## Judge Istio itself on the embedded cluster and on kind (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP)
+	$(BIN)/pytest --mesh-cluster=local --mesh-implementation=istio $(ARGS)
+	$(BIN)/pytest --mesh-cluster=kind --mesh-implementation=istio $(ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
