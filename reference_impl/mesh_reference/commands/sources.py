@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Result = TypeVar("Result")
 
+_GOODBYE_SECONDS = 0.1
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -107,8 +108,12 @@ def with_cluster(kubeconfig: str | None, context: str | None, use: Callable[[Kub
     async def run() -> Result:
         from mesh_reference.kube.client import Kube
 
-        async with await Kube.connect(Path(kubeconfig) if kubeconfig else None, context) as kube:
-            return await use(kube)
+        try:
+            async with await Kube.connect(Path(kubeconfig) if kubeconfig else None, context) as kube:
+                return await use(kube)
+        finally:
+            # An upgraded TLS connection says goodbye after it was closed: without this the loop ends before it does.
+            await asyncio.sleep(_GOODBYE_SECONDS)
 
     try:
         return asyncio.run(run())

@@ -71,4 +71,12 @@ def compare(wanted: Dump, running: Dump) -> str:
 
 
 def _lines(items: list[Any]) -> list[str]:
-    return json.dumps(items, indent=1, sort_keys=True).splitlines()
+    return json.dumps([_comparable(item) for item in items], indent=1, sort_keys=True).splitlines()
+
+
+def _comparable(item: Json) -> Json:
+    """A route configuration whose hosts came one by one says so, and holds them in an order of its own."""
+    if "virtual_hosts" not in item:
+        return item
+    hosts = sorted(item["virtual_hosts"], key=lambda host: str(host.get("name")))
+    return {**{name: value for name, value in item.items() if name != "vhds"}, "virtual_hosts": hosts}

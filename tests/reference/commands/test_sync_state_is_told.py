@@ -50,6 +50,12 @@ def test_a_sidecar_that_holds_what_it_was_told_matches_whatever_it_holds_besides
     assert compare(told, held) == "Clusters Match\nListeners Match\nRoutes Match\n"
 
 
+def test_hosts_that_came_one_by_one_match_in_any_order() -> None:
+    told = Dump(routes=({"name": "80", "virtual_hosts": [{"name": "a"}, {"name": "b"}]},))
+    held = Dump(routes=({"name": "80", "vhds": {}, "virtual_hosts": [{"name": "b"}, {"name": "a"}]},))
+    assert compare(told, held).endswith("Routes Match\n")
+
+
 def test_what_differs_is_shown_as_a_diff_and_what_is_missing_by_name() -> None:
     told = Dump(clusters=({"name": "a", "type": "EDS"}, {"name": "b"}))
     text = compare(told, Dump(clusters=({"name": "a", "type": "STATIC"},)))
