@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import string
 from collections.abc import Iterable
 from functools import lru_cache
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 from pytest_mesh.strategies.choices import Choose
+
+sre: Any = importlib.import_module("re._constants")
+_parser: Any = importlib.import_module("re._parser")
+"""The standard library's own reading of patterns; it has no public name and no types."""
 
 _ALPHABET = "ab10" + string.ascii_letters + string.digits + "-_/"
 _MOST = 2
