@@ -24,9 +24,10 @@ def visible(world: World, source: Source) -> list[VirtualService]:
     own = [one for one in world.virtual_services if MESH in one.gateways and one.visible_in(source.namespace)]
 
     def rank(one: VirtualService) -> int:
-        if one.export_to == {"."}:
-            return 0
-        return 2 if not one.export_to or "*" in one.export_to else 1
+        """Private (``.`` and the own namespace by its name are alike), exported to the client's namespace, public."""
+        if not one.export_to or "*" in one.export_to:
+            return 2
+        return int(one.namespace != source.namespace)
 
     return sorted(own, key=rank)
 
@@ -37,32 +38,37 @@ def blocks_of(rule: Rule) -> tuple[Block, ...]:
 
 
 def owner(world: World, source: Source, request: Seen, steps: list[Step]) -> Owner:
-    """Find who decides about a request; tells each step."""
-    service = _called(world, source, request)
+    """Find who decides about a request; tells each step.
+
+    VirtualServices claim names in their order: first their hosts that are no Service, then every name of the Services
+    that are theirs. A name has one owner, so a VirtualService of ``reviews.shop`` may take that one name of a Service
+    from the VirtualService that has the Service itself.
+    """
     candidates = [one for one in visible(world, source) if _has_routes(one, source, request.port, steps)]
-    if service is not None:
-        exact = next((one for one in candidates if service.host in one.hosts), None)
-        wild = {host: one for one in reversed(candidates) for host in one.hosts if host.startswith("*")}
-        best = most_specific(wild, service.host)
-        found = exact or (wild[best] if best else None)
-        if found is None:
-            steps.append(Step(words=f"host {request.host} is Service {service.host}; no VirtualService takes it"))
-            return Owner(service=service)
-        pattern = service.host if exact else best
-        steps.append(_bound(request, found, str(pattern), service))
-        _tell_rivals(candidates, found, str(pattern), steps)
-        return Owner(virtual_service=found, service=service)
-    # B10: a host that is no Service is known on port 80, and where its VirtualService has a Service.
+    services = [one for one in world.services if _listens(one, request.port)]
+    owners = {service.host: _owner_of(service, candidates) for service in services}
     for one in candidates:
-        if request.host in one.hosts and _is_known_here(world, one, request.port):
+        if request.host in one.hosts and request.host not in owners and _is_known_here(one, services, request.port):
             steps.append(_bound(request, one, request.host, None))
             _tell_rivals(candidates, one, request.host, steps)
             return Owner(virtual_service=one)
+        for service in services:
+            found, pattern = owners[service.host]
+            if found is one and _is_called(service, world, source, request.host):
+                steps.append(_bound(request, one, pattern, service))
+                _tell_rivals(candidates, one, pattern, steps)
+                return Owner(virtual_service=one, service=service)
+    for service in services:
+        if owners[service.host][0] is None and _is_called(service, world, source, request.host):
+            steps.append(Step(words=f"host {request.host} is Service {service.host}; no VirtualService takes it"))
+            return Owner(service=service)
     wild = {
         host: one
         for one in reversed(candidates)
         for host in one.hosts
-        if host.startswith("*") and _is_known_here(world, one, request.port) and not _takes_services(world, host)
+        if host.startswith("*")
+        and _is_known_here(one, services, request.port)
+        and not any(covers(host, service.host) for service in services)
     }
     best = most_specific(wild, request.host)
     if best:
@@ -74,13 +80,23 @@ def owner(world: World, source: Source, request: Seen, steps: list[Step]) -> Own
     return Owner()
 
 
-def _called(world: World, source: Source, request: Seen) -> Service | None:
-    for service in world.services:
-        port = service.port(request.port)
-        names = aliases(service.name, service.namespace, source.namespace, world.domain)
-        if request.host in names and port is not None and (port.http or not port.declared):
-            return service
-    return None
+def _listens(service: Service, number: int) -> bool:
+    port = service.port(number)
+    return port is not None and (port.http or not port.declared)
+
+
+def _is_called(service: Service, world: World, source: Source, host: str) -> bool:
+    return host in aliases(service.name, service.namespace, source.namespace, world.domain)
+
+
+def _owner_of(service: Service, candidates: list[VirtualService]) -> tuple[VirtualService | None, str]:
+    """Give the VirtualService of a Service, and the host by which it is: the exact one, else the longest wildcard (B7)."""
+    exact = next((one for one in candidates if service.host in one.hosts), None)
+    if exact is not None:
+        return exact, service.host
+    wild = {host: one for one in reversed(candidates) for host in one.hosts if host.startswith("*")}
+    best = most_specific(wild, service.host)
+    return (wild[best], best) if best else (None, "")
 
 
 def _has_routes(one: VirtualService, source: Source, port: int, steps: list[Step]) -> bool:
@@ -91,19 +107,9 @@ def _has_routes(one: VirtualService, source: Source, port: int, steps: list[Step
     return False
 
 
-def _is_known_here(world: World, one: VirtualService, port: int) -> bool:
-    if port == 80:
-        return True
-    return any(
-        (found := service.port(port)) is not None
-        and found.http
-        and any(covers(host, service.host) for host in one.hosts)
-        for service in world.services
-    )
-
-
-def _takes_services(world: World, pattern: str) -> bool:
-    return any(covers(pattern, service.host) for service in world.services)
+def _is_known_here(one: VirtualService, services: list[Service], port: int) -> bool:
+    """B10: a host that is no Service is known on port 80, and where its VirtualService has a Service."""
+    return port == 80 or any(covers(host, service.host) for service in services for host in one.hosts)
 
 
 def _bound(request: Seen, one: VirtualService, pattern: str, service: Service | None) -> Step:

@@ -27,6 +27,8 @@ _REFERENCE = ROOT / "pytest_mesh" / "implementations" / "reference.toml"
 _MUTANT_SECONDS = 600
 
 Verdicts = dict[str, str]
+Run = tuple[Verdicts, int]
+"""Verdicts by check, and the pushes that a property took to find and shrink (0 = it ran none)."""
 
 
 @click.command()
@@ -46,14 +48,15 @@ def main(names: tuple[str, ...], *, full: bool, report: str, cluster_name: str) 
     survived = []
     for mutant in chosen:
         started = time.monotonic()
-        verdicts = matrix[mutant.id] = _run(mutant, full=full, cluster_name=cluster_name)
+        verdicts, pushes = _run(mutant, full=full, cluster_name=cluster_name)
+        matrix[mutant.id] = verdicts
         alive = [check for check in mutant.kills if verdicts.get(check) != "failed"]
         survived += [(mutant.id, check, verdicts.get(check, "did not run")) for check in alive]
         word = "survives" if alive else "killed"
         killers = sum(verdict == "failed" for verdict in verdicts.values())
         click.echo(
             f"{mutant.id:34} {mutant.row:9} {word:9} by {killers} of {len(verdicts)} checks "
-            f"in {time.monotonic() - started:4.1f} s"
+            f"in {time.monotonic() - started:4.1f} s{f', {pushes} pushes' if pushes else ''}"
         )
     path = ROOT / report
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +102,7 @@ def useless_checks(checks: list[str], matrix: dict[str, Verdicts]) -> list[str]:
     return [check for check in checks if check not in killing]
 
 
-def _run(mutant: patching.Mutant, *, full: bool, cluster_name: str) -> Verdicts:
+def _run(mutant: patching.Mutant, *, full: bool, cluster_name: str) -> Run:
     with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
         file, report = Path(directory) / f"{mutant.id}.toml", Path(directory) / "report.yaml"
         file.write_text(implementation(mutant))
@@ -115,7 +118,8 @@ def _run(mutant: patching.Mutant, *, full: bool, cluster_name: str) -> Verdicts:
         if not report.exists():
             raise click.ClickException(f"mutant {mutant.id}: no report: {done.stdout[-3000:]}{done.stderr[-2000:]}")
         data = yaml.safe_load(report.read_text())
-    return {short(one["id"]): one["verdict"] for one in data["tests"]}
+    pushes = max((one["evidence"].get("pushes", 0) for one in data["tests"]), default=0)
+    return {short(one["id"]): one["verdict"] for one in data["tests"]}, pushes
 
 
 def implementation(mutant: patching.Mutant) -> str:

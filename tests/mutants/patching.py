@@ -1,4 +1,4 @@
-"""A mutant: one change in the text of one module of the reference, made while it is imported. The files stay as they are.
+"""A mutant: a change in the text of a module of the reference, made while it is imported. The files stay as they are.
 
 A mutant whose text is not found exactly once is an error: the reference has moved on and the catalogue must follow.
 """
@@ -23,6 +23,15 @@ class MutantError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One text for another, in one module."""
+
+    module: str
+    replace: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
     """One wrong behaviour."""
 
@@ -31,20 +40,20 @@ class Mutant:
     """Of the semantics that it breaks."""
     says: str
     """What is wrong with a mesh like this, in a sentence."""
-    module: str
-    replace: str
-    by: str
+    changes: tuple[Change, ...]
+    """One, or more where one behaviour is guarded twice; each in a module of its own."""
     kills: tuple[str, ...]
     """Checks that must fail, below the suite's directory: ``routing/test_x.py::test_y[z]``."""
     seed: str = ""
     """The real bug that it repeats."""
 
-    def applied(self, source: str) -> str:
-        """Give the module's text with the change."""
-        found = source.count(self.replace)
+    def applied(self, module: str, source: str) -> str:
+        """Give a module's text with its change."""
+        change = next(one for one in self.changes if one.module == module)
+        found = source.count(change.replace)
         if found != 1:
-            raise MutantError(f"mutant {self.id}: its text stands {found} times in {self.module}, once is wanted")
-        return source.replace(self.replace, self.by)
+            raise MutantError(f"mutant {self.id}: its text stands {found} times in {module}, once is wanted")
+        return source.replace(change.replace, change.by)
 
 
 def load(directory: Path = CATALOGUE) -> dict[str, Mutant]:
@@ -52,7 +61,9 @@ def load(directory: Path = CATALOGUE) -> dict[str, Mutant]:
     found: dict[str, Mutant] = {}
     for path in sorted(directory.glob("*.toml")):
         for entry in tomllib.loads(path.read_text())["mutant"]:
-            mutant = Mutant(**{**entry, "kills": tuple(entry["kills"])})
+            only = [{name: entry.pop(name) for name in ("module", "replace", "by")}] if "module" in entry else []
+            changes = tuple(Change(**one) for one in (*only, *entry.pop("changes", ())))
+            mutant = Mutant(**{**entry, "kills": tuple(entry["kills"])}, changes=changes)
             if mutant.id in found:
                 raise MutantError(f"{path}: mutant {mutant.id} is there twice")
             found[mutant.id] = mutant
@@ -61,8 +72,9 @@ def load(directory: Path = CATALOGUE) -> dict[str, Mutant]:
 
 def install(mutant: Mutant) -> None:
     """Have this process import the mutant's module with its change; before anything of the reference is imported."""
-    if mutant.module in sys.modules:
-        raise MutantError(f"mutant {mutant.id}: {mutant.module} is imported already")
+    for change in mutant.changes:
+        if change.module in sys.modules:
+            raise MutantError(f"mutant {mutant.id}: {change.module} is imported already")
     sys.meta_path.insert(0, _Finder(mutant))
 
 
@@ -73,7 +85,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._mutant.module:
+        if fullname not in {change.module for change in self._mutant.changes}:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.origin is None:
@@ -88,7 +100,6 @@ class _Loader(importlib.machinery.SourceFileLoader):
         self._mutant = mutant
 
     def get_code(self, fullname: str) -> CodeType:
-        del fullname
         # Never by way of a cached file: neither its is used for the mutant, nor the mutant's for it.
         source = Path(self.path).read_text()
-        return compile(self._mutant.applied(source), self.path, "exec", dont_inherit=True)
+        return compile(self._mutant.applied(fullname, source), self.path, "exec", dont_inherit=True)

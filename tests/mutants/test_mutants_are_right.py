@@ -19,20 +19,21 @@ CATALOGUE = patching.load()
 
 
 @pytest.mark.parametrize("mutant", CATALOGUE.values(), ids=CATALOGUE)
-def test_a_mutant_changes_one_place_of_its_module_and_is_a_program(mutant):
-    spec = importlib.util.find_spec(mutant.module)
-    source = Path(spec.origin).read_text()
+def test_a_mutant_changes_one_place_of_its_modules_and_is_a_program(mutant):
+    for change in mutant.changes:
+        spec = importlib.util.find_spec(change.module)
+        source = Path(spec.origin).read_text()
 
-    changed = mutant.applied(source)
+        changed = mutant.applied(change.module, source)
 
-    assert changed != source
-    compile(changed, spec.origin, "exec")
+        assert changed != source
+        compile(changed, spec.origin, "exec")
 
 
 def test_a_mutant_whose_text_is_gone_is_an_error():
     mutant = next(iter(CATALOGUE.values()))
     with pytest.raises(patching.MutantError, match="stands 0 times"):
-        mutant.applied("")
+        mutant.applied(mutant.changes[0].module, "")
 
 
 def test_each_mutant_says_what_it_breaks_and_which_checks_must_find_it():
@@ -46,7 +47,7 @@ def test_every_declared_check_exists():
 
 def test_a_process_runs_the_changed_module_and_leaves_the_file_alone():
     mutant = CATALOGUE["weights-all-equal"]
-    path = Path(importlib.util.find_spec(mutant.module).origin)
+    path = Path(importlib.util.find_spec(mutant.changes[0].module).origin)
     before = path.read_text()
     code = (
         f"import sys; sys.path.insert(0, {str(HERE)!r}); import patching\n"
@@ -59,6 +60,10 @@ def test_a_process_runs_the_changed_module_and_leaves_the_file_alone():
 
     assert "100" in done.stdout
     assert path.read_text() == before
+
+
+def test_each_check_of_the_suite_has_a_mutant_that_it_must_find():
+    assert matrix.useless_checks(matrix.collected(), matrix.declared(CATALOGUE.values())) == []
 
 
 def test_a_check_that_no_mutant_makes_fail_is_told():

@@ -122,6 +122,12 @@ def test_b6_private_comes_before_public(ask, routes):
     assert told(ask(public + private)) == (200, "", "reviews-v2")
 
 
+def test_b6_exported_to_its_own_namespace_by_name_is_private_too(ask, routes):
+    named = routes(f"[{V1}]", name="a", more="exportTo: [shop], ")
+    private = routes(f"[{V2}]", name="b", more="exportTo: ['.'], ")
+    assert told(ask(named + private)) == (200, "", "reviews-v1")
+
+
 def test_b7_an_exact_host_comes_before_a_wildcard(ask, routes):
     wild = routes(f"[{V1}]", name="a", hosts="['*.shop.svc.cluster.local']")
     assert told(ask(wild + routes(f"[{V2}]", name="b"))) == (200, "", "reviews-v2")
@@ -138,6 +144,14 @@ def test_b10_a_host_that_is_no_service_is_known_on_port_80_only(ask, routes):
     text = routes(f"[{V1}]", hosts="[shop.example.org]")
     assert told(ask(text, headers={"host": "shop.example.org"})) == (200, "", "reviews-v1")
     assert told(ask(text, "http://wide:8000/", headers={"host": "shop.example.org"})) == (200, "", "ratings-v1")
+
+
+def test_b10_a_host_that_is_a_services_other_name_takes_that_name_only(ask, routes):
+    both = routes(f"[{V1}]", name="b") + routes(f"[{RATINGS}]", name="a", hosts="[reviews.shop]")
+    assert told(ask(both, "http://reviews.shop/")) == (200, "", "ratings-v1")
+    assert told(ask(both, "http://reviews/")) == (200, "", "reviews-v1")
+    later = routes(f"[{V1}]", name="a") + routes(f"[{RATINGS}]", name="b", hosts="[reviews.shop]")
+    assert told(ask(later, "http://reviews.shop/")) == (200, "", "reviews-v1")
 
 
 def test_b12_what_is_not_exported_is_not_there(ask, routes):

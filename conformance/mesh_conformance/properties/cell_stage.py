@@ -77,6 +77,22 @@ class CellStage:
                 break
         return document, prediction
 
+    @property
+    def source(self) -> Source:
+        """The client, as the oracle is told of it."""
+        return Source(namespace=self.namespace.name, labels={"app": CLIENT, "version": "client"})
+
+    def send(self, requests: Sequence[Request]) -> list[Observation]:
+        """Send requests once each; observations keep the index of their request."""
+        return self._send(Batch(requests=tuple(requests), connections=_CONNECTIONS))
+
+    def pass_sentinel(self) -> None:
+        """Apply one more VirtualService and wait for it: what was applied before it came to the proxy before it.
+
+        For documents that cannot all be met, because rivals hide some of them.
+        """
+        self._push([Cell(http=({"directResponse": {"status": 200}},))])
+
     # ------------------------------------------------------------ inside
 
     def _push(self, cells: Sequence[Cell]) -> None:
@@ -149,8 +165,7 @@ class CellStage:
         namespace = self.namespace.name
         stage = [(one, "") for one in cast.documents(namespace)]
         worlds = [read_world([*stage, (document, "")], namespace=namespace) for document in cells]
-        source = Source(namespace=namespace, labels={"app": CLIENT, "version": "client"})
-        return [predict(worlds[index], source, request) for index, request in requests]
+        return [predict(worlds[index], self.source, request) for index, request in requests]
 
     def _host(self, index: int) -> str:
         return f"cell-{index}.{self.namespace.name}.test"
