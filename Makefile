@@ -10,6 +10,9 @@ DEBIAN := iptables iproute2 util-linux
 REPORT ?= .mesh/report.yaml
 WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE :=
+# Istio's bootstrap template lies in Go's module cache where Istio's programs were built from its module.
+ISTIO_MODULE = $(shell go version -m $(MESH_ISTIO_BIN)/pilot-agent 2>/dev/null | awk '$$1 == "mod" {print $$2 "@" $$3}')
+MESH_ISTIO_BOOTSTRAP ?= $(shell go env GOMODCACHE 2>/dev/null)/$(ISTIO_MODULE)/tools/packaging/common/envoy_bootstrap.json
 
 .DEFAULT_GOAL := help
 .PHONY: help conformance test kind istio mutants lint types layers bench debian coverage clean
@@ -32,6 +35,7 @@ kind: $(STAMP) ## Judge the reference on kind (needs Docker and kind; MESH_KIND_
 	$(BIN)/pytest --mesh-cluster=kind $(ARGS)
 	$(BIN)/pytest tests/kind --override-ini=python_files='docker_*.py'
 
+istio: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
 istio: debian $(STAMP) ## Judge Istio itself on the embedded cluster and on kind (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP)
 	$(BIN)/pytest --mesh-cluster=local --mesh-implementation=istio $(ARGS)
 	$(BIN)/pytest --mesh-cluster=kind --mesh-implementation=istio $(ARGS)
