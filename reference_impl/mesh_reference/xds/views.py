@@ -57,7 +57,8 @@ class View:
         self._settings = settings
         self._where = where
         self._client = Client(namespace=namespace, labels=dict(where.labels))
-        self._place_in(Scope(snapshot, namespace, settings.root_namespace, sidecar), sidecar)
+        self._sidecar = sidecar
+        self._place_in(Scope(snapshot, namespace, settings.root_namespace, sidecar))
         self._clusters: dict[str, Encoded] | None = None
         self._by_host: dict[str, tuple[str, ...]] = {}
         """Host: names of its clusters."""
@@ -71,8 +72,8 @@ class View:
         """Oldest first: versions, and what differs from the one before."""
         self._since: dict[int, Names | None] = {}
 
-    def _place_in(self, scope: Scope, sidecar: Sidecar | None = None) -> None:
-        self.scope = scope
+    def _place_in(self, scope: Scope) -> None:
+        sidecar, self.scope = self._sidecar, scope
         self.targets = ClientTargets(scope, self._client.labels)
         policy = (sidecar.outbound_policy if sidecar else None) or self._settings.outbound_policy
         cluster = names.PASSTHROUGH if policy is OutboundPolicy.ALLOW_ANY else names.BLACK_HOLE

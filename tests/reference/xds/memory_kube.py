@@ -152,3 +152,18 @@ def destination_rule(
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"host": host, "subsets": found, **spec},
     }
+
+
+def resource(kind: str, name: str, spec: Json, namespace: str = "shop", **metadata: Any) -> Json:
+    """Any other resource of Istio."""
+    return {
+        "apiVersion": f"{BY_KIND[kind].group}/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": spec,
+    }
+
+
+def node(name: str, region: str, zone: str) -> Json:
+    labels = {"topology.kubernetes.io/region": region, "topology.kubernetes.io/zone": zone}
+    return {"kind": "Node", "metadata": {"name": name, "labels": labels}}

@@ -37,7 +37,7 @@ def add(index: MeshIndex, obj: Json, number: int = 0) -> Any:
 
 def configuration(*objects: Json, settings: Settings | None = None) -> Configuration:
     index = index_of(*objects)
-    assert not index.problems, index.problems
+    assert not any(not item.served for found in index.problems.values() for item in found), index.problems
     return Configuration(index.snapshot(), settings or Settings())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from memory_kube import BY_KIND, destination_rule, endpoint_slice, pod, service, virtual_service
+from memory_kube import BY_KIND, destination_rule, endpoint_slice, pod, resource, service, virtual_service
 from mesh_of import CLIENT
 
 from mesh_reference.kube.watching import Event
@@ -63,8 +63,77 @@ RULES = st.builds(
         [{}, {"exportTo": ["."]}, {"trafficPolicy": {"loadBalancer": {"consistentHash": {"httpHeaderName": "x"}}}}]
     ),
 )
+L4 = st.builds(
+    lambda name, host, blocks: resource("VirtualService", name, {"hosts": [host], **blocks}),
+    st.sampled_from(["a", "b"]),
+    st.sampled_from([*NAMES, "*.shop.svc.cluster.local"]),
+    st.sampled_from(
+        [
+            {"tcp": [{"route": [{"destination": {"host": "db"}}]}]},
+            {
+                "tcp": [
+                    {
+                        "match": [{"port": 80, "destinationSubnets": ["10.0.0.0/8"]}],
+                        "route": [{"destination": {"host": "db"}}],
+                    }
+                ]
+            },
+            {"tls": [{"match": [{"sniHosts": ["db"]}], "route": [{"destination": {"host": "db", "subset": "v1"}}]}]},
+        ]
+    ),
+)
+DELEGATING = st.one_of(
+    st.builds(
+        lambda host, match: virtual_service("root", [host], [{**match, "delegate": {"name": "leaf"}}]),
+        st.sampled_from(NAMES), st.sampled_from([{}, {"match": [{"uri": {"prefix": "/a"}}]}]),
+    ),
+    st.builds(lambda blocks: virtual_service("leaf", [], blocks), st.lists(BLOCKS, min_size=1, max_size=2)),
+)  # fmt: skip
+ENTRIES = st.builds(
+    lambda name, host, ports, spec: resource("ServiceEntry", name, {"hosts": [host], "ports": ports, **spec}),
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(["x.example", "reviews.shop.svc.cluster.local", "*.shop.svc.cluster.local"]),
+    st.sampled_from(
+        [[{"number": 80, "name": "http", "protocol": "HTTP"}], [{"number": 80, "name": "tls", "protocol": "TLS"}]]
+    ),
+    st.sampled_from(
+        [
+            {}, {"resolution": "STATIC", "endpoints": [{"address": "10.244.0.1"}], "addresses": ["10.0.0.0/24"]},
+            {"resolution": "STATIC", "workloadSelector": {"labels": {"version": "v1"}}, "exportTo": ["."]},
+        ]
+    ),
+)  # fmt: skip
+WORKLOADS = st.builds(
+    lambda name, version: resource("WorkloadEntry", name, {"address": "10.244.0.3", "labels": {"version": version}}),
+    st.sampled_from(["a", "b"]), st.sampled_from(["v1", "v2"]),
+)  # fmt: skip
+SIDECARS = st.builds(
+    lambda name, spec: resource("Sidecar", name, spec),
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(
+        [
+            {"egress": [{"hosts": ["./reviews.shop.svc.cluster.local", "*/x.example"]}]},
+            {"workloadSelector": {"labels": {"app": "t"}}, "egress": [{"hosts": ["*/*"], "port": {"number": 80}}]},
+            {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}},
+        ]
+    ),
+)
+NEAR = st.builds(
+    lambda name, policy: destination_rule(name, "reviews", trafficPolicy=policy),
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(
+        [
+            {"outlierDetection": {"consecutive5xxErrors": 1}},
+            {"loadBalancer": {"localityLbSetting": {"distribute": [{"from": "*", "to": {"r1/*": 100}}]}}},
+        ]
+    ),
+)
 OPERATIONS = st.lists(
-    st.tuples(st.one_of(SERVICES, PODS, SLICES, ROUTED, RULES), st.sampled_from([True, True, True, False])), max_size=20
+    st.tuples(
+        st.one_of(SERVICES, PODS, SLICES, ROUTED, RULES, L4, DELEGATING, ENTRIES, WORKLOADS, SIDECARS, NEAR),
+        st.sampled_from([True, True, True, False]),
+    ),
+    max_size=20,
 )
 CLIENTS = (
     CLIENT,

@@ -18,7 +18,7 @@ from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from memory_kube import destination_rule, endpoint_slice, pod, service, virtual_service
+from memory_kube import destination_rule, endpoint_slice, pod, resource, service, virtual_service
 from mesh_of import CLIENT, index_of
 
 from mesh_reference.settings import Settings
@@ -104,6 +104,8 @@ POLICY = st.fixed_dictionaries(
                 {"simple": "RANDOM"}, {"simple": "PASSTHROUGH"}, {"simple": "ROUND_ROBIN", "warmup": {"duration": "10s"}},
                 {"consistentHash": {"httpCookie": {"name": "c", "ttl": "0s"}}},
                 {"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 101}}},
+                {"localityLbSetting": {"distribute": [{"from": "*", "to": {"r/*": 30, "*": 70}}]}},
+                {"localityLbSetting": {"failoverPriority": ["topology.kubernetes.io/region", "app=t"]}},
             ]
         ),
         "connectionPool": st.sampled_from(
@@ -120,8 +122,81 @@ POLICY = st.fixed_dictionaries(
                 {"consecutiveGatewayErrors": 3, "baseEjectionTime": "3m", "minHealthPercent": 50},
             ]
         ),
+        "tunnel": st.just({"protocol": "POST", "targetHost": "proxy.example", "targetPort": 3128}),
+        "proxyProtocol": st.sampled_from([{"version": "V1"}, {"version": "V2"}]),
+        "retryBudget": st.just({"percent": 25, "minRetryConcurrency": 2}),
         "tls": st.sampled_from([{"mode": "ISTIO_MUTUAL"}, {"mode": "SIMPLE", "sni": "x.y"}, {"mode": "DISABLE"}, {"mode": "SIMPLE"}]),
     },
+)  # fmt: skip
+
+
+L4_MATCH = st.fixed_dictionaries(
+    {},
+    optional={
+        "port": st.sampled_from([5432, 443]),
+        "destinationSubnets": st.lists(st.sampled_from(["10.0.0.0/8", "192.0.2.7", "10.1.0.0/16"]), max_size=2, unique=True),
+        "gateways": st.just(["mesh"]),
+    },
+)  # fmt: skip
+L4_ROUTE = st.lists(
+    BRANCH.map(lambda branch: {key: branch[key] for key in ("destination", "weight")}), min_size=1, max_size=2
+)
+TCP = st.lists(
+    st.fixed_dictionaries({"route": L4_ROUTE}, optional={"match": st.lists(L4_MATCH, min_size=1, max_size=2)}),
+    max_size=3,
+)
+SNI = st.lists(st.sampled_from(["a.secure.example", "*.secure.example", "b.secure.example"]), min_size=1, unique=True)
+TLS = st.lists(
+    st.builds(
+        lambda matches, route: {"match": matches, "route": route},
+        st.lists(st.builds(lambda match, sni: {**match, "sniHosts": sni}, L4_MATCH, SNI), min_size=1, max_size=2),
+        L4_ROUTE,
+    ),
+    max_size=3,
+)
+ENTRY = st.builds(
+    lambda ports, spec: {"ports": ports, **spec},
+    st.lists(
+        st.sampled_from(
+            [
+                {"number": 443, "name": "https", "protocol": "HTTPS"}, {"number": 5432, "name": "tcp", "protocol": "TCP"},
+                {"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 8080},
+                {"number": 90, "name": "grpc", "protocol": "GRPC"}, {"number": 5433, "name": "mongo", "protocol": "MONGO"},
+            ]
+        ),
+        min_size=1, max_size=3, unique_by=lambda port: port["number"],
+    ),
+    st.sampled_from(
+        [
+            {"resolution": "NONE"}, {"resolution": "NONE", "addresses": ["192.0.2.0/24", "198.51.100.0/24"]},
+            {"resolution": "STATIC", "endpoints": [{"address": "192.0.2.1", "weight": 3, "locality": "r/z"}]},
+            {"resolution": "STATIC", "endpoints": [{"address": "unix:///run/x.sock"}]},
+            {"resolution": "DNS", "location": "MESH_INTERNAL", "subjectAltNames": ["spiffe://x/y"]},
+            {"resolution": "DNS", "endpoints": [{"address": "a.example", "ports": {"https": 8443}}, {"address": "192.0.2.3"}]},
+            {"resolution": "DNS_ROUND_ROBIN", "addresses": ["240.0.0.9"]},
+            {"resolution": "STATIC", "location": "MESH_INTERNAL", "workloadSelector": {"labels": {"app": "t"}}},
+        ]
+    ),
+)  # fmt: skip
+SIDECAR = st.sampled_from(
+    [
+        None, None,
+        {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}},
+        {
+            "egress": [
+                {"port": {"number": 80, "protocol": "HTTP", "name": "h"}, "hosts": ["*/reviews.shop.svc.cluster.local"]},
+                {"hosts": ["./*"]},
+            ]
+        },
+        {"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "egressProxy": {"host": "reviews.shop.svc.cluster.local", "port": {"number": 80}}}},
+        {
+            "ingress": [
+                {"port": {"number": 9080, "protocol": "HTTP", "name": "h"}, "defaultEndpoint": "127.0.0.1:8080"},
+                {"port": {"number": 9081, "protocol": "TCP", "name": "t"}, "defaultEndpoint": "unix:///run/app.sock"},
+            ],
+            "inboundConnectionPool": {"http": {"http1MaxPendingRequests": 3}},
+        },
+    ]
 )  # fmt: skip
 
 
@@ -129,6 +204,8 @@ def bootstrap(config: Configuration) -> bootstrap_pb2.Bootstrap:
     """All of the proxy's configuration as static resources; the routes of port 80 in a listener of their own."""
     out = bootstrap_pb2.Bootstrap()
     out.node.id, out.node.cluster = "sidecar~x", "x"
+    layer = out.layered_runtime.layers.add(name="static")
+    layer.static_layer.update({"re2.max_program_size.error_level": 32768})  # as the agent has it
     ads = out.dynamic_resources.ads_config
     ads.api_type, ads.transport_api_version = config_source_pb2.ApiConfigSource.GRPC, config_source_pb2.ApiVersion.V3
     grpc_service = grpc_service_pb2.GrpcService.EnvoyGrpc
@@ -160,9 +237,22 @@ def accepted(resource: dict[str, Any]) -> bool:
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-@given(http=st.lists(ROUTES, min_size=4, max_size=8), policies=st.lists(POLICY, min_size=3, max_size=6))
+@given(
+    http=st.lists(ROUTES, min_size=4, max_size=8),
+    policies=st.lists(POLICY, min_size=3, max_size=6),
+    tcp=TCP,
+    tls=TLS,
+    entries=st.lists(ENTRY, max_size=5),
+    sidecar=SIDECAR,
+)
 def test_a_real_envoy_takes_whatever_passed_validation(
-    http: list[list[dict[str, Any]]], policies: list[dict[str, Any]], tmp_path: Path
+    http: list[list[dict[str, Any]]],
+    policies: list[dict[str, Any]],
+    tcp: list[dict[str, Any]],
+    tls: list[dict[str, Any]],
+    entries: list[dict[str, Any]],
+    sidecar: dict[str, Any] | None,
+    tmp_path: Path,
 ) -> None:
     objects = [
         service("reviews", "10.96.0.7"),
@@ -178,6 +268,20 @@ def test_a_real_envoy_takes_whatever_passed_validation(
         objects.append(service(f"s{number}", f"10.96.1.{number}", [{"name": "grpc-x", "port": 80}]))
         rule = destination_rule(f"d{number}", host, {"s0": {"app": "t"}}, trafficPolicy=found)
         objects += [rule] if accepted(rule) else []
+    for number, entry in enumerate(entries):
+        host = "a.secure.example" if number == 0 else f"e{number}.example"
+        wanted = resource("ServiceEntry", f"e{number}", {"hosts": [host], **entry})
+        objects += [wanted] if accepted(wanted) else []
+    for name, spec in (
+        ("tcp", {"hosts": ["db"], "tcp": tcp}),
+        ("tls", {"hosts": ["*.secure.example"], "tls": tls}),
+    ):
+        wanted = resource("VirtualService", name, spec)
+        objects += [wanted] if accepted(wanted) else []
+    if sidecar is not None:
+        wanted = resource("Sidecar", "s", sidecar)
+        assert accepted(wanted)
+        objects.append(wanted)
     assume(len(objects) > 8)
     index = index_of(*objects)
     assert not any(not item.served for items in index.problems.values() for item in items), index.problems
