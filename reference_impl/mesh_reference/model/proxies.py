@@ -17,7 +17,7 @@ class UnknownNode(MeshError):  # noqa: N818  a statement about the node
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """One sidecar. ``id`` is ``<pod>.<namespace>``."""
+    """One sidecar or gateway. ``id`` is ``<pod>.<namespace>``."""
 
     id: str
     namespace: str
@@ -28,16 +28,17 @@ class Proxy:
     version: str = ""
     locality: tuple[str, str, str] = ("", "", "")
     """As the proxy itself says; its Pod's node counts before it."""
+    is_gateway: bool = False
 
 
-def read_node(node_id: str, metadata: Mapping[str, Any]) -> Proxy:
+def read_node(node_id: str, metadata: Mapping[str, Any], locality: tuple[str, str, str] = ("", "", "")) -> Proxy:
     """Read ``sidecar~<ip>~<pod>.<namespace>~<namespace>.svc.<domain>`` and Istio's node metadata."""
     parts = node_id.split("~")
     if len(parts) != 4:
         raise UnknownNode(f"node id {node_id!r} is not type~ip~pod.namespace~domain")
     kind, address, name, _dns_domain = parts
-    if kind != "sidecar":
-        raise UnknownNode(f"node {node_id!r} is a {kind!r}; this control plane serves sidecars only")
+    if kind not in {"sidecar", "router"}:
+        raise UnknownNode(f"node {node_id!r} is a {kind!r}; this control plane serves sidecars and routers (gateways)")
     namespace = str(metadata.get("NAMESPACE") or "")
     if not namespace and "." in name:
         namespace = name.rpartition(".")[2]
@@ -46,10 +47,12 @@ def read_node(node_id: str, metadata: Mapping[str, Any]) -> Proxy:
     labels = metadata.get("LABELS") or {}
     return Proxy(
         id=name,
+        is_gateway=kind == "router",
         namespace=namespace,
         address=address,
         service_account=str(metadata.get("SERVICE_ACCOUNT") or ""),
         labels={str(key): str(value) for key, value in labels.items()},
         cluster_id=str(metadata.get("CLUSTER_ID") or ""),
         version=str(metadata.get("ISTIO_VERSION") or ""),
+        locality=locality,
     )

@@ -13,6 +13,7 @@ from mesh_reference.model.services import Service
 from mesh_reference.model.sidecars import Sidecar, choose
 from mesh_reference.model.virtual_services import VirtualService
 from mesh_reference.xds import inbound_sides
+from mesh_reference.xds.gateway_views import GatewayView
 from mesh_reference.xds.inbound_sides import Inbound
 from mesh_reference.xds.localities import EVERYWHERE, Where
 from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Encoded
@@ -33,6 +34,8 @@ class ViewKey:
     namespace: str
     where: Where
     sidecar: tuple[str, str] | None = None
+    gateway: tuple[tuple[tuple[str, str], ...], tuple[tuple[int, int], ...]] | None = None
+    """Of a gateway: the pod's labels, and where it listens for each port of its Services."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class Configuration:
             self._views = {
                 key: view.successor(snapshot, change)
                 for key, view in self._views.items()
-                if not (inner and view.scope.is_narrowed)
+                if not (inner and view.is_remade)
             }
         else:
             self._views = {}
@@ -106,15 +109,26 @@ class Configuration:
         """What the proxy shares with its namespace."""
         key = self.view_key(proxy)
         if key not in self._views:
-            sidecar = self.snapshot.sidecars[key.sidecar] if key.sidecar else None
-            self._views[key] = View(self.snapshot, self.settings, key.namespace, key.where, sidecar)
+            self._views[key] = self._make_view(key)
         return self._views[key]
+
+    def _make_view(self, key: ViewKey) -> View:
+        if key.gateway is not None:
+            labels, ports = key.gateway
+            return GatewayView(self.snapshot, self.settings, key.namespace, key.where, dict(labels), dict(ports))
+        sidecar = self.snapshot.sidecars[key.sidecar] if key.sidecar else None
+        return View(self.snapshot, self.settings, key.namespace, key.where, sidecar)
 
     def view_key(self, proxy: Proxy) -> ViewKey:
         """Proxies of one key share their view."""
         labels = self._labels(proxy)
         relevant = self._relevance
         sidecar = self.sidecar(proxy)
+        gateway = None
+        if proxy.is_gateway:
+            found = inbound_sides.targets(self.snapshot, proxy)
+            ports = {port.number: target for target, (_service, port) in found.items()}
+            gateway = (tuple(sorted(labels.items())), tuple(sorted(ports.items())))
         return ViewKey(
             namespace=proxy.namespace,
             where=Where(
@@ -122,11 +136,12 @@ class Configuration:
                 labels=tuple((key, labels[key]) for key in sorted(relevant.labels & labels.keys())),
             ),
             sidecar=(sidecar.meta.namespace, sidecar.meta.name) if sidecar is not None else None,
+            gateway=gateway,
         )
 
     def sidecar(self, proxy: Proxy) -> Sidecar | None:
         """The one that applies to the proxy (S5)."""
-        if not self.snapshot.sidecars:
+        if not self.snapshot.sidecars or proxy.is_gateway:
             return None
         found = self.snapshot.sidecars.values()
         return choose(found, proxy.namespace, self._labels(proxy), self.settings.root_namespace)
@@ -161,7 +176,9 @@ class Configuration:
     def inbound(self, proxy: Proxy) -> Inbound:
         """The proxy's inbound clusters and its inbound listener."""
         key = (proxy.address, proxy.id)
-        if key not in self._inbound:
+        if key not in self._inbound and proxy.is_gateway:
+            self._inbound[key] = Inbound({}, {}, self.snapshot.hosts_at.get(proxy.address, frozenset()))
+        elif key not in self._inbound:
             self._inbound[key] = inbound_sides.make(
                 self.snapshot,
                 self.settings,

@@ -8,7 +8,7 @@ from envoy.config.route.v3 import route_components_pb2 as routes
 
 from mesh_reference.xds import names, route_actions, route_filters
 from mesh_reference.xds.messages import config_path, istio_metadata
-from mesh_reference.xds.route_matches import applies, is_catch_all, route_match
+from mesh_reference.xds.route_matches import SIDECARS, applies, is_catch_all, route_match
 
 if TYPE_CHECKING:
     from mesh_reference.model.http_routes import HttpMatch, HttpRoute
@@ -26,7 +26,7 @@ def any_for(service: VirtualService, client: Client, port: int) -> bool:
 
 
 def for_virtual_service(
-    service: VirtualService, client: Client, port: int, targets: Targets
+    service: VirtualService, client: Client, port: int, targets: Targets, gateways: frozenset[str] = SIDECARS
 ) -> tuple[routes.Route, ...]:
     """Every route that can be reached: generation stops at the first catch-all (§1.3).
 
@@ -35,7 +35,7 @@ def for_virtual_service(
     out: list[routes.Route] = []
     for route in service.http:
         for match in route.matches or (None,):
-            if match is not None and not applies(match, client, port):
+            if match is not None and not applies(match, client, port, gateways):
                 continue
             made = _route(service, route, match, port, targets)
             out.append(made)

@@ -46,7 +46,7 @@ def make(
 ) -> Inbound:
     """The proxy's inbound clusters and its inbound listener. A Sidecar's ingress stands for the Services' ports (S7)."""
     mtls = compose(snapshot.peer_authentications.values(), proxy.namespace, labels, settings.root_namespace)
-    found = _targets(snapshot, proxy)
+    found = targets(snapshot, proxy)
     if sidecar is not None and sidecar.ingress:
         host = next((service.hostname for service, _port in found.values()), f"{proxy.id}.pod")
         ports = [
@@ -68,7 +68,7 @@ def make(
     )
 
 
-def _targets(snapshot: MeshSnapshot, proxy: Proxy) -> dict[int, tuple[Service, ServicePort]]:
+def targets(snapshot: MeshSnapshot, proxy: Proxy) -> dict[int, tuple[Service, ServicePort]]:
     """The application's ports by number, each with the Service port that leads there; of several the oldest Service's."""
     found: dict[int, tuple[Service, ServicePort]] = {}
     services = [

@@ -64,6 +64,20 @@ def outbound_http(route_name: str, stat_prefix: str, log_path: str) -> listener_
     return _filter("envoy.filters.network.http_connection_manager", manager)
 
 
+def gateway_http(route_name: str, stat_prefix: str, log_path: str) -> listener_components_pb2.Filter:
+    """HTTP from outside: the client's address is that of the connection, and nobody's word about itself is believed."""
+    manager = _manager(stat_prefix, log_path)
+    manager.use_remote_address.value = True
+    manager.forward_client_cert_details = _HCM.SANITIZE_SET
+    details = manager.set_current_client_cert_details
+    details.subject.value = True
+    details.cert = True
+    details.dns = True
+    details.uri = True
+    manager.rds.CopyFrom(hcm_pb2.Rds(config_source=ads_source(), route_config_name=route_name))
+    return _filter("envoy.filters.network.http_connection_manager", manager)
+
+
 def inbound_http(
     cluster: str, port: int, operation: str, stat_prefix: str, log_path: str, *, retry: bool
 ) -> listener_components_pb2.Filter:

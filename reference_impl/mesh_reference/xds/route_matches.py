@@ -26,7 +26,10 @@ class Client:
     labels: Mapping[str, str]
 
 
-def applies(match: HttpMatch, client: Client, port: int) -> bool:
+SIDECARS = frozenset({MESH})
+
+
+def applies(match: HttpMatch, client: Client, port: int, gateways: frozenset[str] = SIDECARS) -> bool:
     """The static conditions: port (M11), gateways (M14), source labels and namespace (M12, M13).
 
     A block that names gateways forgets its source conditions (M14).
@@ -34,7 +37,7 @@ def applies(match: HttpMatch, client: Client, port: int) -> bool:
     if match.port not in {0, port}:
         return False
     if match.gateways:
-        return MESH in match.gateways
+        return not gateways.isdisjoint(match.gateways)
     if any(client.labels.get(key) != value for key, value in match.source_labels):
         return False
     return match.source_namespace in {"", client.namespace}

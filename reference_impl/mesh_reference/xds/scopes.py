@@ -46,16 +46,11 @@ class Scope:
         self._rules = _rules_by_namespace(snapshot.destination_rules.values())
         self._index_rules()
 
-    @property
-    def is_narrowed(self) -> bool:
-        """Does a Sidecar say what is known (S6)? Then a change may widen it, and ``successor`` is not for it."""
-        return bool(self._egress)
-
     def _knows(self, service: Service) -> bool:
         return not self._egress or any(item.knows(service.meta.namespace, service.hostname) for item in self._egress)
 
     def _routed(self, snapshot: MeshSnapshot) -> list[VirtualService]:
-        found = _mesh_virtual_services(snapshot.virtual_services.values(), self.namespace)
+        found = bound_to(snapshot.virtual_services.values(), self.namespace, frozenset({MESH}))
         if not self._egress:
             return found
         return [
@@ -250,12 +245,12 @@ def _rules_by_namespace(rules: Iterable[DestinationRule]) -> dict[str, dict[str,
     }
 
 
-def _mesh_virtual_services(found: Iterable[VirtualService], namespace: str) -> list[VirtualService]:
-    """Those bound to the mesh (B1) and visible (B4, B12), in the order in which they take hosts.
+def bound_to(found: Iterable[VirtualService], namespace: str, gateways: frozenset[str]) -> list[VirtualService]:
+    """Those bound to one of the gateways (B1) and visible (B4, B12), in the order in which they take hosts.
 
     Private to the namespace, then exported to it by name, then public (B6); the oldest first in each (B5).
     """
-    usable = [item for item in found if item.hosts and MESH in item.gateways]
+    usable = [item for item in found if item.hosts and not gateways.isdisjoint(item.gateways)]
 
     def rank(item: VirtualService) -> int | None:
         if not item.export_to or "*" in item.export_to:

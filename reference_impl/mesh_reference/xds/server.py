@@ -89,7 +89,8 @@ class _Service:
     async def _proxy(self, request: Any, caller: Caller | None, context: grpc.aio.ServicerContext) -> Proxy:
         node = request.node
         try:
-            proxy = read_node(node.id, json_format.MessageToDict(node.metadata))
+            where = (node.locality.region, node.locality.zone, node.locality.sub_zone)
+            proxy = read_node(node.id, json_format.MessageToDict(node.metadata), where)
         except UnknownNode as error:
             logger.warning("refused %s: %s", context.peer(), error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))

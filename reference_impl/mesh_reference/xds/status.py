@@ -34,7 +34,7 @@ def _sync(session: Session) -> Json:
     out: Json = {
         "cluster_id": proxy.cluster_id,
         "proxy": proxy.id,
-        "proxy_type": "sidecar",
+        "proxy_type": "router" if proxy.is_gateway else "sidecar",
         "istio_version": proxy.version,
         "protocol": session.dialect.method,
         "peer": session.peer,

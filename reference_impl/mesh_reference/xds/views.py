@@ -45,6 +45,9 @@ Names = dict[str, frozenset[str]]
 class View:
     """Configuration shared by the proxies of ``namespace`` whose labels are alike where labels matter."""
 
+    is_remade = False
+    """Is it made anew with every change but those of addresses? Else it is followed."""
+
     def __init__(
         self,
         snapshot: MeshSnapshot,
@@ -58,6 +61,7 @@ class View:
         self._where = where
         self._client = Client(namespace=namespace, labels=dict(where.labels))
         self._sidecar = sidecar
+        self.is_remade = self.is_remade or (sidecar is not None and bool(sidecar.egress))
         self._place_in(Scope(snapshot, namespace, settings.root_namespace, sidecar))
         self._clusters: dict[str, Encoded] | None = None
         self._by_host: dict[str, tuple[str, ...]] = {}
@@ -74,7 +78,7 @@ class View:
 
     def _place_in(self, scope: Scope) -> None:
         sidecar, self.scope = self._sidecar, scope
-        self.targets = ClientTargets(scope, self._client.labels)
+        self.targets = self._make_targets(scope)
         policy = (sidecar.outbound_policy if sidecar else None) or self._settings.outbound_policy
         cluster = names.PASSTHROUGH if policy is OutboundPolicy.ALLOW_ANY else names.BLACK_HOLE
         if sidecar is not None and sidecar.egress_proxy is not None and policy is OutboundPolicy.ALLOW_ANY:
@@ -85,6 +89,9 @@ class View:
             targets=self.targets,
             unknown=Unknown(policy=policy, cluster=cluster),
         )
+
+    def _make_targets(self, scope: Scope) -> ClientTargets:
+        return ClientTargets(scope, self._client.labels)
 
     @property
     def version(self) -> int:
