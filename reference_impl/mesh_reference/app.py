@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from mesh_reference.ca import roots, serving
 from mesh_reference.ca.authentication import Authenticator
 from mesh_reference.ca.server_identity import ServerIdentity
 from mesh_reference.errors import ApiFailure, MeshError, NotFound
+from mesh_reference.kube.leadership import Leadership
 from mesh_reference.kube.resources import CONFIG_MAPS
 from mesh_reference.store.mesh_store import MeshStore, Update
 from mesh_reference.webhooks import bundles
@@ -43,10 +45,12 @@ START_SECONDS = 30.0
 RETRY_SECONDS = 0.1
 """While it starts, an API server that does not answer is asked again this often, for that long."""
 GRPC_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # A proxy whose machine is gone is noticed within 40 s.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
 )
 FIXED = ("root_namespace", "trust_domain", "mesh_id")
 """Settings that certificates and object names were made with: another value needs a new process."""
@@ -90,9 +94,8 @@ class Istiod:
                 for name, work in (
                     ("watches", self.store.watch()),
                     ("mesh config", self._follow_mesh_config(base)),
-                    ("root distribution", roots.distribute(self.kube, self.settings, authority)),
                     ("own certificate", own.follow()),
-                    ("webhook bundles", self._maintain_bundles(authority)),
+                    ("leadership", self._leadership().run(lambda: self._write_alone(authority))),
                 )
             ]
             try:
@@ -104,6 +107,17 @@ class Istiod:
             finally:
                 for task in running:
                     task.cancel()
+
+    def _leadership(self) -> Leadership:
+        settings = self.settings
+        identity = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}"
+        return Leadership(self.kube, settings.root_namespace, f"{settings.service_name}-leader", identity)
+
+    async def _write_alone(self, authority: Succession) -> None:
+        """What only one of several control planes may write."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(roots.distribute(self.kube, self.settings, authority), name="root distribution")
+            tasks.create_task(self._maintain_bundles(authority), name="webhook bundles")
 
     async def _open(
         self,
@@ -146,7 +160,8 @@ class Istiod:
         self, stack: AsyncExitStack, authority: Succession, authenticator: Authenticator, own: ServerIdentity
     ) -> None:
         assert self.hub is not None  # noqa: S101  set by the only caller
-        plain, secure = grpc.aio.server(options=GRPC_OPTIONS), grpc.aio.server(options=GRPC_OPTIONS)
+        options = (*GRPC_OPTIONS, ("grpc.max_receive_message_length", self.settings.max_request_bytes))
+        plain, secure = grpc.aio.server(options=options), grpc.aio.server(options=options)
         ads.register(plain, self.hub, None)
         ads.register(secure, self.hub, authenticator)
         for server in (plain, secure):

@@ -51,3 +51,10 @@ class Settings:
 
     shutdown_grace: float = 2.0
     """How long open streams may live on after SIGTERM."""
+
+    max_streams: int = 5000
+    """Open ADS streams; one more is refused with RESOURCE_EXHAUSTED, and its proxy tries elsewhere or later."""
+    max_request_bytes: int = 4 * 1024 * 1024
+    """A larger message ends its stream. 4 MiB name more than 30,000 clusters."""
+    send_timeout: float = 30.0
+    """A proxy that takes no byte of a response for this long is cut off."""

@@ -52,6 +52,11 @@ class Hub:
             session.close()
 
     @property
+    def streams(self) -> int:
+        """How many are open."""
+        return len(self._sessions)
+
+    @property
     def sessions(self) -> Iterator[Session]:
         """Open streams by proxy."""
         return iter(sorted(self._sessions, key=lambda session: session.proxy.id))

@@ -6,6 +6,7 @@ On the TLS port a caller proves its service account, and may speak only for prox
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,17 +63,35 @@ class _Service:
             if first is None:
                 return
             proxy = await self._proxy(first, caller, context)
-            session = Session(proxy, context.peer(), dialect, self._hub.configuration, context.write)
+            limits = self._hub.configuration.settings
+            if self._hub.streams >= limits.max_streams:
+                logger.warning("refused %s: %d streams are open", proxy.id, self._hub.streams)
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams; try again later")
+
+            async def write(response: bytes) -> None:
+                async with asyncio.timeout(limits.send_timeout):
+                    await context.write(response)
+
+            session = Session(proxy, context.peer(), dialect, self._hub.configuration, write)
             await session.receive(first)
             self._hub.add(session)
             logger.info("%s connected from %s (%s)", proxy.id, context.peer(), dialect.method)
             reader = asyncio.create_task(_read(requests, session), name=f"read {proxy.id}")
+            stalled = False
             try:
                 await session.run()
+            except TimeoutError:
+                stalled = True
+                logger.warning("%s took nothing for %.0f s: cut off", proxy.id, limits.send_timeout)
             finally:
                 reader.cancel()
                 self._hub.remove(session)
                 logger.info("%s disconnected from %s", proxy.id, context.peer())
+            if stalled:
+                # The status waits behind the response that is not taken: nobody here waits for it.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the proxy does not read")
 
         return handle
 

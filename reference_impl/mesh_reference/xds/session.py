@@ -180,9 +180,9 @@ class Session:
         """Answer a request: what it asks for goes out even when it was sent before."""
         found = self._subscribed(subscription, None if asked.everything else asked.names)
         # After a reconnect the delta protocol says what the proxy holds: that need not be sent again.
-        due = subscription.stale((made.name, made.version) for made in found.values()) if asked.first else set(found)
+        due = subscription.stale(found) if asked.first else found
         removed = set(subscription.sent) - set(found) if asked.everything else set(asked.names - found.keys())
-        await self._send(subscription, {name: found[name] for name in due}, removed, found)
+        await self._send(subscription, due, removed, found)
 
     async def _follow_routes(self, routes: Subscription, asked: Asked | None) -> None:
         """Envoy asks for virtual hosts once, without names: those of further route configurations go out unasked."""
@@ -248,20 +248,20 @@ class Session:
         if subscription is None or (names is not None and not names):
             return
         found = self._subscribed(subscription, names)
-        due = subscription.stale((made.name, made.version) for made in found.values())
+        due = subscription.stale(found)
         if not due:
             return
-        new = due - subscription.sent.keys()
+        new = due.keys() - subscription.sent.keys()
         held: Mapping[str, Encoded] = {}
         if not self.dialect.splits_routes:
             held = self._subscribed(subscription, None)
             held = {**held, **{name: made for name, made in self._held.items() if name not in held}}
-        await self._send(subscription, {name: found[name] for name in due}, (), held)
+        await self._send(subscription, due, (), held)
         endpoints = self.subscriptions.get(ENDPOINT)
         if endpoints is not None:
             for name in due:
                 endpoints.sent.pop(name, None)
-            self._rewarmed |= due
+            self._rewarmed.update(due)
             self._awaited = frozenset(name for name in new if found[name].needs_endpoints) - endpoints.names
             self._warm_until = asyncio.get_running_loop().time() + WARM_SECONDS
 
@@ -294,11 +294,11 @@ class Session:
         if subscription is None or (names is not None and not names):
             return
         found = self._subscribed(subscription, names)
-        due = subscription.stale((made.name, made.version) for made in found.values())
+        due = subscription.stale(found)
         gone = (subscription.sent.keys() if names is None else subscription.sent.keys() & set(names)) - found.keys()
         if due or gone:
             held = {} if self.dialect.splits_routes else self._subscribed(subscription, None)
-            await self._send(subscription, {name: found[name] for name in due}, gone, held)
+            await self._send(subscription, due, gone, held)
 
     async def _push_routes(self) -> None:
         subscription = self.subscriptions.get(ROUTE)
@@ -319,8 +319,8 @@ class Session:
             names = [name for name in names if name.partition("/")[0] in routes.names]
             found = self._configuration.named(VIRTUAL_HOST, self.proxy, names)
             gone = (subscription.sent.keys() & set(names)) - found.keys()
-        due = subscription.stale((made.name, made.version) for made in found.values())
-        changed = {name: found[name] for name in due} | self._tombstones(subscription, gone)
+        due = subscription.stale(found)
+        changed = due | self._tombstones(subscription, gone)
         if changed:
             await self._send(subscription, changed, (), {})
 
@@ -331,9 +331,9 @@ class Session:
 
     async def _push_named(self, subscription: Subscription, names: Iterable[str]) -> None:
         found = self._subscribed(subscription, names)
-        due = subscription.stale((made.name, made.version) for made in found.values())
+        due = subscription.stale(found)
         if due:
-            await self._send(subscription, {name: found[name] for name in due}, (), found)
+            await self._send(subscription, due, (), found)
 
     async def _finish(self, since: float) -> None:
         metrics.CONVERGENCE.observe(asyncio.get_running_loop().time() - since)

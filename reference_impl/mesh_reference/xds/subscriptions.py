@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from envoy.service.discovery.v3 import discovery_pb2
+
+    from mesh_reference.xds.resources import Encoded
 
 WILDCARD = "*"
 
@@ -108,6 +110,7 @@ class Subscription:
             if not self.refused:
                 self.rejection = None
 
-    def stale(self, found: Iterable[tuple[str, str]]) -> set[str]:
-        """Of (name, version) pairs, the names that the proxy holds in another version or not at all."""
-        return {name for name, version in found if self.sent.get(name) != version}
+    def stale(self, found: Mapping[str, Encoded]) -> dict[str, Encoded]:
+        """Those that the proxy holds in another version or not at all, in their order."""
+        sent = self.sent
+        return {name: made for name, made in found.items() if sent.get(name) != made.version}

@@ -64,6 +64,10 @@ class MemoryKube:
         return self.put({**obj, "kind": resource.kind})
 
     async def replace(self, resource: Resource, obj: Json) -> Json:
+        known = self._objects.get((resource.plural, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
+        version = obj["metadata"].get("resourceVersion")
+        if known is not None and version not in {None, known["metadata"]["resourceVersion"]}:
+            raise Conflict("changed", status=409)
         return self.put({**obj, "kind": resource.kind})
 
     async def watch(self, resource: Resource, _namespace: str | None = None, *, field_selector: str = ""):

@@ -1,0 +1,116 @@
+"""The election: one leads, another takes over when it goes or falls silent, and never both at once."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "xds"))
+
+from memory_kube import MemoryKube
+
+from mesh_reference.errors import ApiFailure
+from mesh_reference.kube.leadership import Leadership
+from mesh_reference.kube.resources import LEASES
+
+
+class Cut(MemoryKube):
+    """An API server that this candidate cannot reach any more, or may not ask."""
+
+    def __init__(self, inner: MemoryKube, status: int = 0) -> None:
+        self.inner, self.status, self.cut = inner, status, False
+
+    async def get(self, resource, name, namespace=None):
+        if self.cut:
+            raise ApiFailure("no answer", status=self.status)
+        return await self.inner.get(resource, name, namespace)
+
+    async def create(self, resource, obj):
+        return await self.inner.create(resource, obj)
+
+    async def replace(self, resource, obj):
+        if self.cut:
+            raise ApiFailure("no answer", status=self.status)
+        return await self.inner.replace(resource, obj)
+
+
+def candidate(kube: MemoryKube, name: str) -> Leadership:
+    return Leadership(kube, "istio-system", "leader", name, duration=0.6, retry=0.02)
+
+
+def play(script: Callable[[asyncio.TaskGroup], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            await script(tasks)
+
+    asyncio.run(run())
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+def test_of_two_one_leads_and_the_other_follows_it_when_it_stops() -> None:
+    async def script(tasks: asyncio.TaskGroup) -> None:
+        kube = MemoryKube()
+        one, two = candidate(kube, "one"), candidate(kube, "two")
+        first = tasks.create_task(one.run(for_ever))
+        await one.leading.wait()
+        second = tasks.create_task(two.run(for_ever))
+        await asyncio.sleep(0.1)
+        assert not two.leading.is_set()
+        started = asyncio.get_running_loop().time()
+        first.cancel()
+        await two.leading.wait()
+        assert asyncio.get_running_loop().time() - started < 0.3  # the Lease was given up, not left to run out
+        second.cancel()
+
+    play(script)
+
+
+def test_a_leader_that_falls_silent_stops_its_work_before_another_begins() -> None:
+    async def script(tasks: asyncio.TaskGroup) -> None:
+        kube = MemoryKube()
+        cut = Cut(kube)
+        working: set[str] = set()
+
+        def work(name: str) -> Callable[[], Awaitable[None]]:
+            async def do() -> None:
+                assert not working, "two lead"
+                working.add(name)
+                try:
+                    await for_ever()
+                finally:
+                    working.discard(name)
+
+            return do
+
+        one, two = candidate(cut, "one"), candidate(kube, "two")
+        first = tasks.create_task(one.run(work("one")))
+        await one.leading.wait()
+        second = tasks.create_task(two.run(work("two")))
+        await asyncio.sleep(0.1)
+        cut.cut = True
+        await two.leading.wait()
+        await asyncio.sleep(0.05)
+        assert working == {"two"}
+        lease = await kube.get(LEASES, "leader", "istio-system")
+        assert lease["spec"]["leaseTransitions"] == 1
+        first.cancel()
+        second.cancel()
+
+    play(script)
+
+
+def test_without_the_right_to_leases_a_control_plane_takes_itself_for_the_only_one() -> None:
+    async def script(tasks: asyncio.TaskGroup) -> None:
+        kube = Cut(MemoryKube(), status=403)
+        kube.cut = True
+        only = candidate(kube, "only")
+        running = tasks.create_task(only.run(for_ever))
+        await only.leading.wait()
+        running.cancel()
+
+    play(script)
