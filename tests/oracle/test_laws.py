@@ -48,6 +48,9 @@ def test_probabilities_sum_to_one_and_none_is_zero(cell):
 @LAW
 @given(cells(), st.data())
 def test_a_rule_that_never_matches_changes_nothing(cell, data):
+    # F5: a VirtualService without a block for this client and port is left out, and NEVER would bring it in.
+    (own,) = (one for one in world_of(cell).virtual_services if one.name == "cell")
+    assume(any(not filtered(block, CLIENT, 80) for rule in own.rules for block in blocks_of(rule)))
     index = data.draw(st.integers(0, len(cell.http)))
     assert outcomes(replace(cell, http=(*cell.http[:index], NEVER, *cell.http[index:]))) == outcomes(cell)
 

@@ -69,6 +69,8 @@ def read(
         _fresh(name, one, now)
         _may_sign(name, one, below=index)
     for root in roots:
+        if root.issuer == root.subject and not issued(root, root):
+            raise SignerError(f"{layout.roots}: {_title(root)} did not sign itself, as it says: the file is damaged")
         _may_sign(layout.roots, root, below=0)
     return Authority(
         certificate=certificate,
