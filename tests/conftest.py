@@ -1,12 +1,21 @@
-"""Golden files for all of the repository's tests: ``golden(name, text)`` compares, ``--update-goldens`` writes."""
+"""Golden files for all of the repository's tests (``golden(name, text)`` compares, ``--update-goldens`` writes), and
+hypothesis's profile for the gate.
+"""
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A gate must not fail by chance: there the examples are the same each time; everywhere else they are new ones.
+settings.register_profile("gate", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("gate")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
