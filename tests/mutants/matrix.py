@@ -1,7 +1,8 @@
 """``make mutants``: run each mutant's declared checks (``--full``: the whole suite) and print which checks fail by which.
 
-Exit 1 when a declared check survives its mutant, or when some check of the suite is declared by none. The report is
-JSON: mutant -> check -> verdict.
+The same checks run against the reference as it is first: a check that fails there as well says nothing of a mutant.
+Exit 1 when that fails, when a declared check survives its mutant, or when some check of the suite is declared by none.
+The report is JSON: mutant -> check -> verdict and message.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -24,11 +27,19 @@ import patching
 ROOT = Path(__file__).parents[2]
 SUITE = "conformance/mesh_conformance"
 _REFERENCE = ROOT / "pytest_mesh" / "implementations" / "reference.toml"
-_MUTANT_SECONDS = 600
+_RUN_SECONDS = 1200
 
 Verdicts = dict[str, str]
-Run = tuple[Verdicts, int]
-"""Verdicts by check, and the pushes that a property took to find and shrink (0 = it ran none)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run of the suite said."""
+
+    verdicts: Verdicts
+    messages: dict[str, str]
+    pushes: int
+    """Of a property, to find and shrink; 0 = none ran."""
 
 
 @click.command()
@@ -44,12 +55,22 @@ def main(names: tuple[str, ...], *, full: bool, report: str, cluster_name: str) 
         raise click.UsageError(f"no such mutant: {', '.join(unknown)}; there are: {', '.join(catalogue)}")
     chosen = [catalogue[name] for name in names] if names else list(catalogue.values())
     checks = collected()
-    matrix: dict[str, Verdicts] = {}
+    matrix: dict[str, Run] = {}
+    wanted = sorted({check for mutant in chosen for check in mutant.kills})
+    sound = _run(_REFERENCE, checks if full else wanted, cluster_name=cluster_name)
+    broken = [check for check in wanted if sound.verdicts.get(check) != "passed"]
+    if broken:
+        said = "".join(f"\n  {check}: {sound.verdicts.get(check)}: {sound.messages.get(check, '')}" for check in broken)
+        raise click.ClickException(f"the reference itself does not pass:{said}")
+    click.echo(f"{'(the reference)':34} {'':13} passes {len(wanted)} checks")
     survived = []
     for mutant in chosen:
         started = time.monotonic()
-        verdicts, pushes = _run(mutant, full=full, cluster_name=cluster_name)
-        matrix[mutant.id] = verdicts
+        with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
+            file = Path(directory) / f"{mutant.id}.toml"
+            file.write_text(implementation(mutant))
+            run = matrix[mutant.id] = _run(file, checks if full else list(mutant.kills), cluster_name=cluster_name)
+        verdicts, pushes = run.verdicts, run.pushes
         alive = [check for check in mutant.kills if verdicts.get(check) != "failed"]
         survived += [(mutant.id, check, verdicts.get(check, "did not run")) for check in alive]
         word = "survives" if alive else "killed"
@@ -60,8 +81,9 @@ def main(names: tuple[str, ...], *, full: bool, report: str, cluster_name: str) 
         )
     path = ROOT / report
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(matrix, indent=1, sort_keys=True))
-    useless = useless_checks(checks, matrix if full else declared(catalogue.values())) if not names else []
+    path.write_text(json.dumps({name: asdict(run) for name, run in matrix.items()}, indent=1, sort_keys=True))
+    killed = {name: run.verdicts for name, run in matrix.items()} if full else declared(catalogue.values())
+    useless = [] if names else useless_checks(checks, killed)
     for name, check, verdict in survived:
         click.echo(f"SURVIVES: {name}: {check} is {verdict}")
     for check in useless:
@@ -91,9 +113,9 @@ def short(check: str) -> str:
     return check.removeprefix(f"{SUITE}/").removeprefix("mesh_conformance/")
 
 
-def declared(mutants: object) -> dict[str, Verdicts]:
+def declared(mutants: Iterable[patching.Mutant]) -> dict[str, Verdicts]:
     """Give the matrix that the catalogue claims."""
-    return {one.id: dict.fromkeys(one.kills, "failed") for one in mutants}  # type: ignore[attr-defined]
+    return {one.id: dict.fromkeys(one.kills, "failed") for one in mutants}
 
 
 def useless_checks(checks: list[str], matrix: dict[str, Verdicts]) -> list[str]:
@@ -102,24 +124,26 @@ def useless_checks(checks: list[str], matrix: dict[str, Verdicts]) -> list[str]:
     return [check for check in checks if check not in killing]
 
 
-def _run(mutant: patching.Mutant, *, full: bool, cluster_name: str) -> Run:
-    with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
-        file, report = Path(directory) / f"{mutant.id}.toml", Path(directory) / "report.yaml"
-        file.write_text(implementation(mutant))
-        checks = [SUITE] if full else [f"{SUITE}/{check}" for check in mutant.kills]
+def _run(file: Path, checks: list[str], *, cluster_name: str) -> Run:
+    with tempfile.TemporaryDirectory(prefix="mesh-mutant-run-") as directory:
+        report = Path(directory) / "report.yaml"
         done = subprocess.run(
             [
-                sys.executable, "-m", "pytest", *checks, "-q", "-p", "no:cacheprovider",
+                sys.executable, "-m", "pytest", *(f"{SUITE}/{check}" for check in checks), "-q", "-p", "no:cacheprovider",
                 f"--mesh-implementation={file}", f"--mesh-report={report}", "--mesh-fresh",
                 f"--mesh-cluster-name={cluster_name}", f"--mesh-artifacts={directory}/artifacts",
             ],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=_MUTANT_SECONDS, env={**os.environ},
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=_RUN_SECONDS,
+            env={**os.environ, "MESH_EXTENDED": "1"},
         )  # fmt: skip
         if not report.exists():
-            raise click.ClickException(f"mutant {mutant.id}: no report: {done.stdout[-3000:]}{done.stderr[-2000:]}")
-        data = yaml.safe_load(report.read_text())
-    pushes = max((one["evidence"].get("pushes", 0) for one in data["tests"]), default=0)
-    return {short(one["id"]): one["verdict"] for one in data["tests"]}, pushes
+            raise click.ClickException(f"{file}: no report: {done.stdout[-3000:]}{done.stderr[-2000:]}")
+        tests = yaml.safe_load(report.read_text())["tests"]
+    return Run(
+        verdicts={short(one["id"]): one["verdict"] for one in tests},
+        messages={short(one["id"]): one["message"] for one in tests if "message" in one},
+        pushes=max((one["evidence"].get("pushes", 0) for one in tests), default=0),
+    )
 
 
 def implementation(mutant: patching.Mutant) -> str:
