@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mesh_reference.model import hosts
-from mesh_reference.model.http_routes import MESH
+from mesh_reference.model.hosts import MESH
 from mesh_reference.model.protocols import Protocol
 from mesh_reference.validation import galley
 

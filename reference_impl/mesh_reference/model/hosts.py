@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MESH = "mesh"
+"""The reserved gateway name of all sidecars (B1)."""
+
 
 def resolve(host: str, namespace: str, domain: str) -> str:
     """The full lower-case name: a name without a dot is a Service of ``namespace`` (B2, B3); ``*`` and ``a.b`` stay."""
@@ -29,3 +32,14 @@ def most_specific(patterns: Iterable[str], host: str) -> str | None:
     if host in covering:
         return host
     return max(covering, key=lambda pattern: (len(pattern), pattern), default=None)
+
+
+def gateway_name(name: str, namespace: str) -> str:
+    """``namespace/name`` of a Gateway; ``mesh`` stays (B1, B2). The old form ``gw.ns.svc...`` is understood, too."""
+    if name == MESH:
+        return name
+    own, slash, short = name.partition("/")
+    if slash:
+        return f"{namespace if own == '.' else own}/{short}"
+    short, dot, rest = name.partition(".")
+    return f"{rest.partition('.')[0]}/{short}" if dot else f"{namespace}/{name}"

@@ -10,14 +10,12 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from mesh_reference.model.hosts import resolve
+from mesh_reference.model.hosts import gateway_name, resolve
 from mesh_reference.validation.regexp import RegexpError, check_regexp
 
 if TYPE_CHECKING:
     from mesh_reference.model.reading import Fields
 
-MESH = "mesh"
-"""The reserved gateway name of all sidecars (B1)."""
 LARGEST_TOTAL_WEIGHT = 2**32 - 1
 """Envoy refuses more (W7)."""
 
@@ -180,17 +178,6 @@ class HttpRoute:
     headers: Headers = Headers()
     delegate: tuple[str, str] | None = None
     """R19: (namespace, name) of the VirtualService that has the routes."""
-
-
-def gateway_name(name: str, namespace: str) -> str:
-    """``namespace/name`` of a Gateway; ``mesh`` stays (B1, B2). The old form ``gw.ns.svc...`` is understood, too."""
-    if name == MESH:
-        return name
-    own, slash, short = name.partition("/")
-    if slash:
-        return f"{namespace if own == '.' else own}/{short}"
-    short, dot, rest = name.partition(".")
-    return f"{rest.partition('.')[0]}/{short}" if dot else f"{namespace}/{name}"
 
 
 def regexp(fields: Fields, key: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesh_reference.model.hosts import resolve
-from mesh_reference.model.http_routes import LARGEST_TOTAL_WEIGHT, Destination, Pairs, WeightedDestination, gateway_name
+from mesh_reference.model.hosts import gateway_name, resolve
+from mesh_reference.model.http_routes import LARGEST_TOTAL_WEIGHT, Destination, Pairs, WeightedDestination
 
 if TYPE_CHECKING:
     from mesh_reference.model.reading import Fields

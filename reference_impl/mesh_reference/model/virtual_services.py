@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mesh_reference.model.hosts import resolve
-from mesh_reference.model.http_routes import MESH, HttpReader, HttpRoute, gateway_name
+from mesh_reference.model.hosts import MESH, gateway_name, resolve
+from mesh_reference.model.http_routes import HttpReader, HttpRoute
 from mesh_reference.model.l4_routes import L4Reader, L4Route
 from mesh_reference.model.metadata import Metadata, read_metadata
 from mesh_reference.model.reading import open_spec

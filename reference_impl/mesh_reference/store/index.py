@@ -37,6 +37,7 @@ from mesh_reference.model.services import Resolution, Service, hostname, read_se
 from mesh_reference.model.sidecars import read_sidecar
 from mesh_reference.model.snapshot import Change, Key, MeshSnapshot
 from mesh_reference.model.virtual_services import VirtualService, read_virtual_service
+from mesh_reference.store.subsets import KnownSubsets
 
 if TYPE_CHECKING:
     from mesh_reference.kube.resources import Resource
@@ -97,6 +98,7 @@ class MeshIndex:
         self._typed: dict[str, dict[Key, Any]] = {kind: {} for kind in _READERS}
         self._virtual_services: dict[Key, VirtualService] = {}
         """Roots joined with their delegates, and those that are neither."""
+        self._subsets = KnownSubsets()
         self._roots_of: dict[Key, set[Key]] = {}
         """Delegate, there or not: the roots that refer to it."""
         self.configs: dict[tuple[str, str, str], Json] = {}
@@ -210,11 +212,11 @@ class MeshIndex:
         if old == read:
             return NOTHING
         change = Change(proxies=frozenset(touched))
-        hosts = {host for address in touched for host in self._hosts_at.get(address, ())}
+        concerned = {host for address in touched for host in self._hosts_at.get(address, ())}
         for pod in (old, read):
             if pod is not None:
-                hosts |= self._selecting(pod.namespace, pod.labels)
-        for host in hosts:
+                concerned |= self._selecting(pod.namespace, pod.labels)
+        for host in concerned:
             change |= self._rejoin(host)
         return change
 
@@ -280,6 +282,8 @@ class MeshIndex:
                 self._note_warnings(name, known[key].warnings)
         if before == known.get(key):
             return NOTHING
+        if kind == "DestinationRule":
+            self._subsets.note(before, known.get(key))
         if kind == "ServiceEntry":
             return self._place_entry(key, before, known.get(key))
         if kind == "WorkloadEntry":
@@ -287,6 +291,14 @@ class MeshIndex:
         if kind == "VirtualService":
             return self._join_virtual_services(key, before, known.get(key))
         return Change(configs=frozenset({name})) if kind in INCREMENTAL else EVERYTHING
+
+    def refers_to_nothing(self, change: Change) -> bool:
+        """Does a changed VirtualService route to a subset that no DestinationRule has?
+
+        The two come by separate watches: what was written first may be seen last.
+        """
+        found = (self._virtual_services.get(key) for key in change.keys("VirtualService"))
+        return any(item is not None and self._subsets.lacks(item) for item in found)
 
     def _place_entry(self, key: Key, before: ServiceEntry | None, after: ServiceEntry | None) -> Change:
         touched: set[str] = set()
@@ -305,11 +317,11 @@ class MeshIndex:
 
     def _place_workload(self, before: WorkloadEntry | None, after: WorkloadEntry | None) -> Change:
         change = NOTHING
-        hosts: set[str] = set()
+        concerned: set[str] = set()
         for item in (before, after):
             if item is not None:
-                hosts |= self._selecting(item.meta.namespace, dict(item.endpoint.labels))
-        for host in sorted(hosts):
+                concerned |= self._selecting(item.meta.namespace, dict(item.endpoint.labels))
+        for host in sorted(concerned):
             change |= self._rejoin(host)
         return change
 

@@ -107,14 +107,16 @@ class MeshStore:
             yield Update(snapshot=self.index.snapshot(), change=change, first_event=self._first_event)
 
     async def _settle(self) -> None:
+        """Wait for quiet. A route to a subset that is not there yet waits longer: its DestinationRule may be on the way."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.debounce_max
         while True:
-            quiet = max(
+            until = max(
                 self._last_event + self._settings.debounce_quiet, self._last_update + self._settings.debounce_pace
             )
-            until = min(quiet, deadline)
-            pause = until - loop.time()
+            if self.index.refers_to_nothing(self._pending):
+                until = max(until, loop.time() + self._settings.debounce_quiet)
+            pause = min(until, deadline) - loop.time()
             if pause <= 0:
                 return
             await asyncio.sleep(pause)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from mesh_reference.model.http_routes import MESH
+from mesh_reference.model.hosts import MESH
 from mesh_reference.xds import gateway_listeners, gateway_routes
 from mesh_reference.xds.gateway_routes import GatewayTargets
 from mesh_reference.xds.resources import Encoded, encode

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
-from mesh_reference.model.http_routes import MESH
+from mesh_reference.model.hosts import MESH
 from mesh_reference.model.protocols import Protocol
 from mesh_reference.xds import names
 

@@ -9,7 +9,7 @@ from envoy.config.route.v3 import route_components_pb2 as routes
 from envoy.type.matcher.v3 import regex_pb2
 from google.protobuf import wrappers_pb2
 
-from mesh_reference.model.http_routes import MESH
+from mesh_reference.model.hosts import MESH
 from mesh_reference.xds import matchers
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
 from mesh_reference.model.destination_rules import DestinationRule, merge
-from mesh_reference.model.http_routes import MESH
+from mesh_reference.model.hosts import MESH
 from mesh_reference.model.services import client_domains, visible
 
 if TYPE_CHECKING:

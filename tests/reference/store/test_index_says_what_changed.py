@@ -11,7 +11,7 @@ import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_kube import MemoryKube, endpoint_slice, pod, service, virtual_service
+from memory_kube import MemoryKube, destination_rule, endpoint_slice, pod, service, virtual_service
 from mesh_of import add, index_of
 
 from mesh_reference.kube import resources
@@ -92,6 +92,34 @@ def test_any_order_of_events_ends_in_the_same_endpoints(events: list[tuple[str, 
         *(PODS[number - 1] for number in sorted(pods)),
     )
     assert index.snapshot().endpoints == fresh.snapshot().endpoints
+
+
+def test_a_route_that_is_seen_before_its_subset_waits_for_it_but_not_for_long() -> None:
+    async def play() -> tuple[set[str], set[str], float]:
+        kube = MemoryKube(service("reviews", "10.96.0.7"))
+        store = MeshStore(kube, Settings())
+        watching = asyncio.create_task(store.watch())
+        updates = store.updates()
+        to = {"route": [{"destination": {"host": "reviews", "subset": "v1"}}]}
+        async with asyncio.timeout(5):
+            await anext(updates)
+            kube.put(virtual_service("a", ["reviews"], [to]))
+            waiting = asyncio.ensure_future(anext(updates))
+            await asyncio.sleep(0.03)
+            kube.put(destination_rule("d", "reviews", {"v1": {"version": "v1"}}))
+            both = {kind for kind, *_key in (await waiting).change.configs}
+            started = asyncio.get_running_loop().time()
+            kube.put(
+                virtual_service("b", ["x.example"], [{"route": [{"destination": {"host": "reviews", "subset": "no"}}]}])
+            )
+            alone = {kind for kind, *_key in (await anext(updates)).change.configs}
+        watching.cancel()
+        return both, alone, asyncio.get_running_loop().time() - started
+
+    both, alone, seconds = asyncio.run(play())
+    assert both == {"VirtualService", "DestinationRule"}
+    assert alone == {"VirtualService"}
+    assert seconds < 0.5
 
 
 def test_a_burst_becomes_one_update_and_none_comes_before_the_first_lists() -> None:
