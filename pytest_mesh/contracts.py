@@ -141,6 +141,8 @@ class Implementation:
     pod_opt_out_labels: Mapping[str, str] = field(default_factory=dict)
     exclude_inbound_annotation: str = ""
     """Pod annotation that keeps CONTROL_PORT out of interception."""
+    pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of every pod that the harness itself makes: what a proxy beside an echo server asks for, say."""
     proxy_metadata_annotation: str = ""
     """Pod annotation that carries the proxy's settings (YAML ``proxyMetadata``)."""
     svid_ttl_key: str = ""

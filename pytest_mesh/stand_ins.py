@@ -66,7 +66,7 @@ def deployment(
 
 def pod_annotations(implementation: Implementation, *, svid_ttl: str = "") -> dict[str, str]:
     """Give what the implementation wants on every workload's pod; raises ValueError where it cannot do what is asked."""
-    annotations = {}
+    annotations = dict(implementation.pod_annotations)
     if implementation.exclude_inbound_annotation:
         annotations[implementation.exclude_inbound_annotation] = str(CONTROL_PORT)
     if svid_ttl:

@@ -232,7 +232,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, Read]]] = {
     },
     "injection": {
         "labels": ("injection_labels", _texts),
-        **_same(_texts, "pod_opt_out_labels"),
+        **_same(_texts, "pod_opt_out_labels", "pod_annotations"),
         **_same(_text, "exclude_inbound_annotation", "proxy_metadata_annotation", "proxy_container", "init_container"),
         **_same(_port, "inbound_port", "outbound_port", "admin_port"),
         **_same(_argv, "kube_inject_command"),

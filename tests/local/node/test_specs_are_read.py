@@ -72,7 +72,8 @@ def test_expansion_without_variables_only_halves_dollars(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("500m", "0.5"), ("1Gi", "1073741824"), ("1e3", "1000"), ("2k", "2000"), ("1E", "1e18")]
+    ("text", "value"),
+    [("500m", "0.5"), ("1Gi", "1073741824"), ("1Ki", "1024"), ("1e3", "1000"), ("2k", "2000"), ("1E", "1e18")],
 )
 def test_quantities_are_read(text, value):
     assert environments.quantity(text) == environments.Decimal(value)

@@ -46,7 +46,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 def quantity(text: str | float) -> Decimal:
     """Read a Kubernetes quantity (``500m``, ``1Gi``, ``1e3``); ValueError says what is wrong."""
-    match = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([numkMGTPE]?i?)", str(text))
+    match = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([numkKMGTPE]?i?)", str(text))
     if match is None or match[2] not in _SCALES:
         raise ValueError(f"{text!r} is no quantity")
     return Decimal(match[1]) * _SCALES[match[2]]
