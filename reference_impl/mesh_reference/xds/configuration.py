@@ -54,6 +54,7 @@ class Configuration:
         self.settings = settings
         self._views: dict[ViewKey, View] = {}
         self._inbound: dict[tuple[str, str], Inbound] = {}
+        self._keys: dict[tuple[str, str, str], ViewKey] = {}
         self._relevance = _relevance(snapshot)
 
     @property
@@ -75,8 +76,12 @@ class Configuration:
         if everything or any(map(_is_relevant, _changed(before, snapshot, change))):
             self._relevance = _relevance(snapshot)
         if everything:
-            self._views, self._inbound = {}, {}
+            self._views, self._inbound, self._keys = {}, {}, {}
             return
+        if self._relevance == relevance:
+            self._keys = {key: found for key, found in self._keys.items() if key[0] not in change.proxies}
+        else:
+            self._keys = {}
         if self._relevance == relevance:
             inner = bool(change.services or change.configs)
             self._views = {
@@ -104,13 +109,15 @@ class Configuration:
         """Forget what is kept for proxies that are gone."""
         wanted = {(proxy.address, proxy.id) for proxy in proxies}
         self._inbound = {key: found for key, found in self._inbound.items() if key in wanted}
+        self._keys = {key: found for key, found in self._keys.items() if key[:2] in wanted}
 
     def view(self, proxy: Proxy) -> View:
         """What the proxy shares with its namespace."""
         key = self.view_key(proxy)
-        if key not in self._views:
-            self._views[key] = self._make_view(key)
-        return self._views[key]
+        found = self._views.get(key)
+        if found is None:
+            found = self._views[key] = self._make_view(key)
+        return found
 
     def _make_view(self, key: ViewKey) -> View:
         if key.gateway is not None:
@@ -121,6 +128,12 @@ class Configuration:
 
     def view_key(self, proxy: Proxy) -> ViewKey:
         """Proxies of one key share their view."""
+        whose = (proxy.address, proxy.id, proxy.namespace)
+        if whose not in self._keys:
+            self._keys[whose] = self._make_key(proxy)
+        return self._keys[whose]
+
+    def _make_key(self, proxy: Proxy) -> ViewKey:
         labels = self._labels(proxy)
         relevant = self._relevance
         sidecar = self.sidecar(proxy)

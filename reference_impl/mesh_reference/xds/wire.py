@@ -6,14 +6,20 @@ strung together. Field numbers are those of ``envoy.service.discovery.v3``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_SINGLE = tuple(bytes([number]) for number in range(0x80))
+
+
 def varint(number: int) -> bytes:
     """A non-negative number, seven bits a byte, the lowest first."""
+    if number <= 0x7F:
+        return _SINGLE[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -32,6 +38,12 @@ def text(field: int, value: str) -> bytes:
     return piece(field, value.encode()) if value else b""
 
 
+@lru_cache(maxsize=64)
+def repeated_text(field: int, value: str) -> bytes:
+    """The same for what every response of a push has: its type and version."""
+    return text(field, value)
+
+
 def any_head(type_url: str, size: int) -> bytes:
     """A ``google.protobuf.Any`` up to its value of ``size`` bytes."""
     return text(1, type_url) + (b"\x12" + varint(size) if size else b"")
@@ -47,19 +59,19 @@ def delta_response(
     version: str, resources: Iterable[tuple[bytes, bytes]], type_url: str, nonce: str, removed: Iterable[str]
 ) -> bytes:
     """A ``DeltaDiscoveryResponse``; each resource as (head, value)."""
-    out = [text(1, version)]
+    out = [repeated_text(1, version)]
     for head, value in resources:
         out += (b"\x12", varint(len(head) + len(value)), head, value)
-    out += (text(4, type_url), text(5, nonce))
+    out += (repeated_text(4, type_url), text(5, nonce))
     out += [piece(6, name.encode()) for name in removed]
     return b"".join(out)
 
 
 def state_response(version: str, values: Iterable[bytes], type_url: str, nonce: str) -> bytes:
     """A ``DiscoveryResponse``; every resource is of the type of the whole."""
-    out = [text(1, version)]
+    out = [repeated_text(1, version)]
     for value in values:
         head = any_head(type_url, len(value))
         out += (b"\x12", varint(len(head) + len(value)), head, value)
-    out += (text(4, type_url), text(5, nonce))
+    out += (repeated_text(4, type_url), text(5, nonce))
     return b"".join(out)
