@@ -296,6 +296,9 @@ def _optional_string(fields: Fields, key: str) -> StringMatch | None:
 
 
 def _string_matches(fields: Fields, key: str) -> tuple[tuple[str, StringMatch], ...]:
+    for name in fields.fields(key):
+        if name.startswith("@request.auth."):
+            raise fields.invalid("claims of tokens are not matched by this mesh (M9)", key, name)
     return tuple((name, _string(item)) for name, item in fields.entries(key))
 
 

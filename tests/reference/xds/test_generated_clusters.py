@@ -56,7 +56,7 @@ def test_limits_are_circuit_breakers_and_unset_ones_are_none() -> None:
         "r", "reviews", trafficPolicy={"connectionPool": {"http": {"http1MaxPendingRequests": 100}}}
     )
     (limits,) = cluster(configuration(REVIEWS, rule), ALL)["circuitBreakers"]["thresholds"]
-    assert (limits["maxPendingRequests"], limits["maxConnections"]) == (100, 2**32 - 1)  # D10
+    assert (limits["maxPendingRequests"], limits["maxConnections"]) == (100, 2**32 - 1)  # D10, F9
 
 
 def test_a_subsets_policy_overrides_block_by_block_and_a_ports_wholesale() -> None:
