@@ -47,7 +47,7 @@ class Settings:
     debounce_max: float = 0.1
     """...but never longer than this after the first event."""
     debounce_pace: float = 0.05
-    """While changes keep coming, pushes are this far apart."""
+    """While changes keep coming, pushes are this far apart, and up to four times as far."""
 
     shutdown_grace: float = 2.0
     """How long open streams may live on after SIGTERM."""

@@ -51,6 +51,7 @@ class MeshStore:
         self._first_event = 0.0
         self._last_event = 0.0
         self._last_update = 0.0
+        self._pace = settings.debounce_pace
         self._changed = asyncio.Event()
         self._unsynced = {resource.plural for resource in WATCHED}
         self.synced = asyncio.Event()
@@ -96,12 +97,16 @@ class MeshStore:
     async def updates(self) -> AsyncIterator[Update]:
         """Yield a snapshot after each burst of changes: quiet for ``debounce_quiet``, or ``debounce_max`` at the latest.
 
-        A change that comes alone goes out at once; under a stream of changes updates keep ``debounce_pace`` apart.
+        A change that comes alone goes out at once; under a stream of changes updates keep ``debounce_pace`` apart, then
+        twice and four times as long.
         """
+        loop, least = asyncio.get_running_loop(), self._settings.debounce_pace
         while True:
             await self._changed.wait()
             await self._settle()
-            self._last_update = asyncio.get_running_loop().time()
+            streaming = loop.time() - self._last_update < 2 * self._pace
+            self._pace = min(2 * self._pace, 4 * least) if streaming else least
+            self._last_update = loop.time()
             self._changed.clear()
             change, self._pending = self._pending, NOTHING
             yield Update(snapshot=self.index.snapshot(), change=change, first_event=self._first_event)
@@ -109,11 +114,9 @@ class MeshStore:
     async def _settle(self) -> None:
         """Wait for quiet. A route to a subset that is not there yet waits longer: its DestinationRule may be on the way."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.debounce_max
+        deadline = loop.time() + max(self._settings.debounce_max, self._pace)
         while True:
-            until = max(
-                self._last_event + self._settings.debounce_quiet, self._last_update + self._settings.debounce_pace
-            )
+            until = max(self._last_event + self._settings.debounce_quiet, self._last_update + self._pace)
             if self.index.refers_to_nothing(self._pending):
                 until = max(until, loop.time() + self._settings.debounce_quiet)
             pause = min(until, deadline) - loop.time()

@@ -137,3 +137,39 @@ def test_a_burst_becomes_one_update_and_none_comes_before_the_first_lists() -> N
         return len(first.snapshot.services), len(second.snapshot.services)
 
     assert asyncio.run(play()) == (1, 21)
+
+
+def test_a_stream_of_changes_becomes_few_updates_and_a_lone_one_comes_at_once() -> None:
+    async def play() -> tuple[int, float]:
+        kube = MemoryKube()
+        store = MeshStore(kube, Settings())
+        watching = asyncio.create_task(store.watch())
+        updates, taken = store.updates(), []
+
+        async def take() -> None:
+            async for update in updates:
+                taken.append(update.snapshot)
+
+        taking = asyncio.create_task(take())
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(10):
+            started, number = loop.time(), 0
+            while loop.time() - started < 1.0:
+                kube.put(service(f"s{number}", "10.96.1.1"))
+                number += 1
+                await asyncio.sleep(0.01)
+            while not taken or len(taken[-1].services) < number:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            streamed = len(taken)
+            await asyncio.sleep(0.5)
+            at = loop.time()
+            kube.put(service("last", "10.96.1.2"))
+            while len(taken) == streamed:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        taking.cancel()
+        watching.cancel()
+        return streamed, loop.time() - at
+
+    streamed, lone = asyncio.run(play())
+    assert streamed < 12
+    assert lone < 0.15
