@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from pytest_mesh.clusters.kind import state
 
 BOTH = """
 import yaml
@@ -56,7 +59,11 @@ def test_pytest_kinds_cluster_and_its_fixture_are_usable_beside_ours(tmp_path):
     pytest.importorskip("pytest_kind")
     name = f"both-{os.getpid()}"
 
-    process = run(tmp_path, BOTH, f"--mesh-cluster-name={name}", f"--cluster-name={name}", "--keep-cluster")
+    theirs = [
+        *(f"--cluster-name={name}", "--keep-cluster", f"--kind-bin={shutil.which('kind')}"),
+        f"--kubeconfig={state.directory_of(name)}/kubeconfig",
+    ]
+    process = run(tmp_path, BOTH, f"--mesh-cluster-name={name}", *theirs)
     output, _ = process.communicate()
 
     assert process.returncode == 0, output
