@@ -148,7 +148,7 @@ def test_a_stream_of_changes_becomes_few_updates_and_a_lone_one_comes_at_once() 
 
         async def take() -> None:
             async for update in updates:
-                taken.append(update.snapshot)
+                taken.append(update.snapshot)  # noqa: PERF401  looked at from outside while it grows
 
         taking = asyncio.create_task(take())
         loop = asyncio.get_running_loop()
