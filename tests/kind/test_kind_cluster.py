@@ -66,6 +66,15 @@ def test_a_refusal_of_kind_is_told_in_one_line_and_nothing_is_left(programs):
     assert not state.directory_of("one").exists()
 
 
+@pytest.fixture
+def interruptible():
+    """Give Ctrl-C its meaning back: a shell starts background jobs with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_kind_works_removes_what_it_began(programs):
     (programs.directory / "slow").touch()
     timer = threading.Thread(

@@ -104,6 +104,7 @@ class FakeKubelet:
         finally:
             if process.returncode is None:
                 process.kill()
+                await process.wait()
             process._transport.close()
         return ws
 
