@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def save(root: Path, check: str, failure: str, namespaces: list[MeshNamespace]) 
 
 def save_backend(below: Path, cluster: Cluster) -> Path:
     """Have the backend write its own logs, and take secrets out of them; once for a run, for they are large."""
-    below.mkdir(exist_ok=True, parents=True, mode=0o700)
+    shutil.rmtree(below, ignore_errors=True)  # an earlier run's
+    below.mkdir(parents=True, mode=0o700)
     cluster.collect(below)
     for path in sorted(below.rglob("*")):
         if path.is_file():
