@@ -10,6 +10,13 @@ from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
 from pytest_mesh.traffic.proxies import Proxy
 
+_REFUSALS = {
+    "fail_verify_san": "it names another identity than the workload's",
+    "fail_verify_error": "no root that the proxy trusts signed it, or it is out of date",
+    "fail_verify_no_cert": "the server sent none",
+}
+"""Envoy's counters of refused certificates, and what each means."""
+
 ALL_STATS = {"sidecar.istio.io/statsInclusionRegexps": ".*"}
 """Annotation for pods whose counters are read: proxies may leave them out unless they are asked for."""
 
@@ -22,6 +29,19 @@ def requests(proxy: Proxy, direction: str) -> int:
 def connections(proxy: Proxy, port: int) -> int:
     """Count the connections that a listener took."""
     return _sum(proxy.stats("downstream_cx_total"), rf"listener\..*_{port}\.downstream_cx_total")
+
+
+def certificate_refusals(proxy: Proxy) -> str:
+    """Say why a proxy refused servers' certificates, as a sentence's beginning; empty when it refused none.
+
+    An answer of 503 does not tell: Envoy calls every failed handshake a connection failure.
+    """
+    counted = proxy.stats("ssl.fail_verify")
+    for counter, meaning in _REFUSALS.items():
+        times = _sum(counted, rf"cluster\.outbound\|.*ssl\.{counter}")
+        if times:
+            return f"the client's proxy refused the server's certificate: {meaning} (ssl.{counter}, {times} times): "
+    return ""
 
 
 def assert_reaches(namespace: MeshNamespace, client: Client, url: str) -> None:
@@ -41,7 +61,8 @@ def assert_reaches(namespace: MeshNamespace, client: Client, url: str) -> None:
         f"no outbound request went through {namespace.implementation.outbound_port}: REDIRECT rules missing? "
         f"({url} from {client.pod} gave {told(response)}; its proxy counted nothing)"
     )
-    assert response.ok, f"{url} from {client.pod} gave {told(response)}, expected an answer of the workload"
+    refused = "" if response.ok else certificate_refusals(proxy)
+    assert response.ok, f"{refused}{url} from {client.pod} gave {told(response)}, expected an answer of the workload"
 
 
 def _sum(stats: Mapping[str, int], pattern: str) -> int:
