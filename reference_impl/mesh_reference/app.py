@@ -52,8 +52,8 @@ GRPC_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 )
-FIXED = ("root_namespace", "trust_domain", "mesh_id")
-"""Settings that certificates and object names were made with: another value needs a new process."""
+FIXED = ("root_namespace", "trust_domain", "mesh_id", "discovery_selectors")
+"""Settings that certificates, object names and watches were made with: another value needs a new process."""
 
 
 @dataclass(slots=True, kw_only=True)

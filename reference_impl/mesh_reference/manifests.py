@@ -77,7 +77,12 @@ def _metadata(installation: Installation, name: str, *, namespaced: bool = True)
 
 
 def _namespace(installation: Installation) -> Json:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": installation.settings.root_namespace}}
+    metadata: Json = {"name": installation.settings.root_namespace}
+    for selector in list(installation.mesh_config.get("discoverySelectors") or ())[:1]:
+        if selector.get("matchLabels"):
+            # The control plane knows its own namespace.
+            metadata["labels"] = dict(selector["matchLabels"])
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def _service_account(installation: Installation) -> Json:
@@ -332,9 +337,17 @@ def validator(installation: Installation) -> Json:
                 "failurePolicy": "Fail",
                 "sideEffects": "None",
                 "admissionReviewVersions": ["v1"],
+                **_own_objects(settings.revision),
             }
         ],
     }
+
+
+def _own_objects(revision: str) -> Json:
+    """The default revision checks every object; another one, as Istio's, those that carry its label."""
+    if not suffix(revision):
+        return {}
+    return {"objectSelector": {"matchExpressions": [_expression("istio.io/rev", "In", revision)]}}
 
 
 def _client(installation: Installation, path: str) -> Json:

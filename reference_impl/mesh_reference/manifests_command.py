@@ -32,7 +32,7 @@ def command(choices: tuple[str, ...], output: str) -> None:
     """Print the objects that install the mesh.
 
     Keys of --set: image, proxyImage, imagePullPolicy, replicas, revision, namespace, trustDomain,
-    enableNamespacesByDefault (true: inject pods of namespaces that say nothing), meshConfig.<field> (dots go deeper) and env.<VARIABLE> for istiod.
+    enableNamespacesByDefault (true: inject pods of namespaces that say nothing), meshConfig.<field> (dots go deeper, [0] into a list) and env.<VARIABLE> for istiod.
 
     Example: refmesh manifests --set meshConfig.accessLogFile=/dev/stdout | kubectl apply -f -
     """
@@ -103,11 +103,31 @@ def _by_default(plain: dict[str, str]) -> bool:
 def _put(config: dict[str, Any], path: list[str], value: str) -> None:
     """Sets a field of the mesh config; text is kept as text where the schema wants text."""
     for part in path[:-1]:
+        name, index = _indexed(part, path)
+        if index is not None:
+            listed = config.setdefault(name, [])
+            if not isinstance(listed, list) or index > len(listed):
+                raise click.BadParameter(f"meshConfig.{'.'.join(path)}: {part} has none before it", param_hint="--set")
+            if index == len(listed):
+                listed.append({})
+            config = listed[index]
+            continue
         config = config.setdefault(part, {})
         if not isinstance(config, dict):
             raise click.BadParameter(f"meshConfig.{'.'.join(path)}: {part} is no map", param_hint="--set")
-    text_only = len(path) > 1 and path[-2] == "proxyMetadata"
+    text_only = len(path) > 1 and path[-2] in {"proxyMetadata", "matchLabels"}
     config[path[-1]] = value if text_only else _scalar(value)
+
+
+def _indexed(part: str, path: list[str]) -> tuple[str, int | None]:
+    """``name[0]`` is the first element of a list; gives the name and the index."""
+    name, bracket, rest = part.partition("[")
+    if not bracket:
+        return part, None
+    text = rest.removesuffix("]")
+    if not (rest.endswith("]") and text.isascii() and text.isdigit()):
+        raise click.BadParameter(f"meshConfig.{'.'.join(path)}: {part}: want name[0]", param_hint="--set")
+    return name, int(text)
 
 
 def _scalar(value: str) -> Any:

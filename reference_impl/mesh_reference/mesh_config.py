@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from mesh_reference import documents
+from mesh_reference.discovery import read_selectors
 from mesh_reference.errors import MeshError
 from mesh_reference.injection.annotations import parse_bool
 from mesh_reference.injection.proxy_config import PROXY_CONFIG, ProxyConfigError, check_proxy_config
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.model.schema.duration import SECOND, parse_duration
 from mesh_reference.model.schema.shape import misfits
-from mesh_reference.model.schema.types import DURATION, FLAG, TEXT, Choice, Message
+from mesh_reference.model.schema.types import DURATION, FLAG, TEXT, Choice, ListOf, MapOf, Message
 from mesh_reference.settings import OutboundPolicy, Settings
 
 Json = dict[str, Any]
@@ -25,12 +26,25 @@ Json = dict[str, Any]
 CONFIG_MAP = "istio"
 KEY = "mesh"
 
+LABEL_SELECTOR = Message(
+    name="LabelSelector",
+    fields={
+        "matchLabels": MapOf(value=TEXT),
+        "matchExpressions": ListOf(
+            item=Message(
+                name="LabelSelectorRequirement", fields={"key": TEXT, "operator": TEXT, "values": ListOf(item=TEXT)}
+            )
+        ),
+    },
+)
+
 MESH_CONFIG = Message(
     name="MeshConfig",
     fields={
         "accessLogFile": TEXT,
         "connectTimeout": DURATION,
         "defaultConfig": PROXY_CONFIG,
+        "discoverySelectors": ListOf(item=LABEL_SELECTOR),
         "enableAutoMtls": FLAG,
         "enablePrometheusMerge": FLAG,
         "outboundTrafficPolicy": Message(
@@ -76,6 +90,8 @@ def settings_with(settings: Settings, config: Mapping[str, Any]) -> Settings:
         changes["connect_timeout"] = parse_duration(config["connectTimeout"]) / SECOND
     if "enableAutoMtls" in config:
         changes["auto_mtls"] = config["enableAutoMtls"]
+    if "discoverySelectors" in config:
+        changes["discovery_selectors"] = read_selectors(config["discoverySelectors"])
     mode = (config.get("outboundTrafficPolicy") or {}).get("mode")
     if mode:
         changes["outbound_policy"] = OutboundPolicy(mode)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mesh_reference.discovery import Selector
+
 
 class OutboundPolicy(StrEnum):
     """Where a sidecar sends traffic for hosts the mesh does not know (rows F6-F8)."""
@@ -39,6 +41,8 @@ class Settings:
     outbound_policy: OutboundPolicy = OutboundPolicy.ALLOW_ANY
     auto_mtls: bool = True
     connect_timeout: float = 10.0
+    discovery_selectors: tuple[Selector, ...] = ()
+    """Namespaces that this control plane knows; empty = all."""
     access_log_path: str = "/dev/stdout"
     """Envoy's access log; empty = none."""
 

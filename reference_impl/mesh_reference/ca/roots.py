@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mesh_reference.ca import authority, metrics, plugged_in
 from mesh_reference.ca.succession import Succession
+from mesh_reference.discovery import discovers
 from mesh_reference.errors import ApiFailure, Conflict, MeshError, NotFound
 from mesh_reference.kube.resources import CONFIG_MAPS, NAMESPACES, SECRETS
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mesh_reference.discovery import Selector
     from mesh_reference.kube.resources import Resource
     from mesh_reference.kube.watching import Event
 
@@ -67,6 +69,10 @@ class RootSettings(Protocol):
     def trust_domain(self) -> str:
         """Trust domain of every identity."""
 
+    @property
+    def discovery_selectors(self) -> tuple[Selector, ...]:
+        """Which namespaces get the root certificate; empty = all."""
+
 
 async def load_or_create(
     kube: Store, settings: RootSettings, *, algorithm: authority.KeyAlgorithm = "ECDSA-P256"
@@ -105,7 +111,7 @@ async def distribute(kube: Store, settings: RootSettings, signer: authority.Auth
     followed too: a lawful successor comes into force, an unlawful one is an
     error in the log and changes nothing.
     """
-    keeper = _Keeper(kube, signer.root_pem)
+    keeper = _Keeper(kube, signer.root_pem, settings.discovery_selectors)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(keeper.watch_namespaces())
         tasks.create_task(keeper.watch_config_maps())
@@ -167,8 +173,9 @@ def renewal_due(root: x509.Certificate, now: datetime) -> bool:
 class _Keeper:
     """Which namespaces there are, which hold the right root, and the work that follows."""
 
-    def __init__(self, kube: Store, root_pem: str) -> None:
+    def __init__(self, kube: Store, root_pem: str, selectors: tuple[Selector, ...] = ()) -> None:
         self._kube = kube
+        self._selectors = selectors
         self._data = {ROOT_KEY: root_pem}
         self._seen: dict[str, dict[str, Any]] = {}
         self._namespaces: set[str] = set()
@@ -189,7 +196,8 @@ class _Keeper:
             else:
                 metadata = event.object["metadata"]
                 leaving = event.kind == "delete" or "deletionTimestamp" in metadata
-                if leaving or metadata["name"] in WITHOUT_ROOT:
+                known = metadata["name"] not in WITHOUT_ROOT and discovers(self._selectors, event.object)
+                if leaving or not known:
                     self._namespaces.discard(metadata["name"])
                 else:
                     self._namespaces.add(metadata["name"])

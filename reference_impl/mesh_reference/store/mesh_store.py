@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mesh_reference.model.snapshot import Change, MeshSnapshot
 from mesh_reference.store.index import EVERYTHING, NOTHING, WATCHED, MeshIndex
+from mesh_reference.store.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,28 +48,30 @@ class MeshStore:
         self._kube = kube
         self._settings = settings
         self.index = MeshIndex(settings.domain)
+        self._scope = Scope(settings.discovery_selectors)
         self._pending = NOTHING
         self._first_event = 0.0
         self._last_event = 0.0
         self._last_update = 0.0
         self._pace = settings.debounce_pace
         self._changed = asyncio.Event()
-        self._unsynced = {resource.plural for resource in WATCHED}
+        self._unsynced = {resource.plural for resource in (*self._scope.watched, *WATCHED)}
         self.synced = asyncio.Event()
         """Set when every first list is in: from here on a snapshot is whole."""
 
     async def watch(self) -> None:
         """Follow every watched resource; never returns."""
         async with asyncio.TaskGroup() as tasks:
-            for resource in WATCHED:
+            for resource in (*self._scope.watched, *WATCHED):
                 tasks.create_task(self._follow(resource), name=f"watch {resource.plural}")
 
     async def _follow(self, resource: Resource) -> None:
         async for event in self._kube.watch(resource):
             if event.kind == "synced":
                 self._note_synced(resource)
-            else:
-                self.note(self.index.apply(resource, event))
+                continue
+            for known, one in self._scope.take(resource, event):
+                self.note(self.index.apply(known, one))
 
     def _note_synced(self, resource: Resource) -> None:
         self._unsynced.discard(resource.plural)

@@ -166,7 +166,9 @@ def tokens() -> TokenBook:
 
 @pytest.fixture(scope="session")
 def settings() -> SimpleNamespace:
-    return SimpleNamespace(cluster_id="Kubernetes", trust_domain="cluster.local", root_namespace="istio-system")
+    return SimpleNamespace(
+        cluster_id="Kubernetes", trust_domain="cluster.local", root_namespace="istio-system", discovery_selectors=()
+    )
 
 
 BUDGET_SECONDS = 5

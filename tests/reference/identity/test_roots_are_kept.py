@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mesh_reference.ca import authority, roots
+from mesh_reference.discovery import read_selectors
 from mesh_reference.kube.resources import CONFIG_MAPS, NAMESPACES, SECRETS
 
 
@@ -150,5 +151,17 @@ def test_a_leaving_namespace_gets_nothing(settings, signer, new_store, until):
         store.put(NAMESPACES, namespace("shop"))
         async with distributing(store, settings, signer):
             await until(lambda: holders(store) == {"shop"})
+
+    asyncio.run(run())
+
+
+def test_only_selected_namespaces_get_the_root(settings, signer, new_store, until):
+    async def run() -> None:
+        store = new_store()
+        settings.discovery_selectors = read_selectors([{"matchLabels": {"side": "a"}}])
+        store.put(NAMESPACES, namespace("others"))
+        store.put(NAMESPACES, {"metadata": {"name": "ours", "labels": {"side": "a"}}})
+        async with distributing(store, settings, signer):
+            await until(lambda: holders(store) == {"ours"})
 
     asyncio.run(run())

@@ -176,3 +176,27 @@ def test_a_bad_choice_is_refused_with_the_reason(choice: str, message: str) -> N
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_revision_of_its_own_namespaces_knows_its_own_namespace_and_checks_its_own_objects() -> None:
+    objects = printed(
+        "--set",
+        "revision=a",
+        "--set",
+        "namespace=istio-a",
+        "--set",
+        "meshConfig.discoverySelectors[0].matchLabels.side=1",
+    )
+    assert one(objects, "Namespace")["metadata"] == {"name": "istio-a", "labels": {"side": "1"}}
+    (webhook,) = one(objects, "ValidatingWebhookConfiguration")["webhooks"]
+    expression = {"key": "istio.io/rev", "operator": "In", "values": ["a"]}
+    assert webhook["objectSelector"] == {"matchExpressions": [expression]}
+
+
+@pytest.mark.parametrize(
+    "key", ["discoverySelectors[1].matchLabels.a", "discoverySelectors[x].a", "discoverySelectors[0.a"]
+)
+def test_a_list_is_filled_from_its_beginning(key: str) -> None:
+    result = CliRunner().invoke(main, ["manifests", "--set", f"meshConfig.{key}=b"])
+    assert result.exit_code == 2
+    assert "discoverySelectors" in result.output
