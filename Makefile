@@ -15,7 +15,7 @@ ISTIO_MODULE = $(shell go version -m $(MESH_ISTIO_BIN)/pilot-agent 2>/dev/null |
 MESH_ISTIO_BOOTSTRAP ?= $(shell go env GOMODCACHE 2>/dev/null)/$(ISTIO_MODULE)/tools/packaging/common/envoy_bootstrap.json
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio mutants lint types layers bench debian coverage clean
+.PHONY: help conformance test kind istio istio-local istio-kind mutants lint types layers bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -35,9 +35,13 @@ kind: $(STAMP) ## Judge the reference on kind (needs Docker and kind; MESH_KIND_
 	$(BIN)/pytest --mesh-cluster=kind $(ARGS)
 	$(BIN)/pytest tests/kind --override-ini=python_files='docker_*.py'
 
-istio: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
-istio: debian $(STAMP) ## Judge Istio itself on the embedded cluster and on kind (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP)
+istio: istio-local istio-kind ## Judge Istio itself on the embedded cluster and on kind (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP)
+
+istio-local istio-kind: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
+istio-local: debian $(STAMP)
 	$(BIN)/pytest --mesh-cluster=local --mesh-implementation=istio $(ARGS)
+
+istio-kind: $(STAMP)
 	$(BIN)/pytest --mesh-cluster=kind --mesh-implementation=istio $(ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
