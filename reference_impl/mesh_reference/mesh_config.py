@@ -13,7 +13,7 @@ from typing import Any
 from mesh_reference import documents
 from mesh_reference.discovery import read_selectors
 from mesh_reference.errors import MeshError
-from mesh_reference.injection.annotations import parse_bool
+from mesh_reference.injection.booleans import parse_bool
 from mesh_reference.injection.proxy_config import PROXY_CONFIG, ProxyConfigError, check_proxy_config
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.model.schema.duration import SECOND, parse_duration

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from mesh_reference.errors import MeshError
+from mesh_reference.injection.booleans import parse_bool
 from mesh_reference.injection.proxy_config import ProxyConfigError, parse_proxy_config
 
 INJECT = "sidecar.istio.io/inject"
@@ -27,17 +28,10 @@ REROUTE_INTERFACES = "istio.io/reroute-virtual-interfaces"
 
 _INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
 _QUANTITY = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?")
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 class AnnotationError(MeshError):
     """Annotations that the injector refuses; ``str()`` names each, its value and what is allowed."""
-
-
-def parse_bool(text: str) -> bool | None:
-    """As Go's ParseBool; None for anything else."""
-    return True if text in _TRUE else False if text in _FALSE else None
 
 
 def check_annotations(annotations: Mapping[str, str]) -> None:

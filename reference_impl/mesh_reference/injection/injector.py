@@ -22,8 +22,8 @@ from mesh_reference.injection.annotations import (
     STATUS_PORT,
     AnnotationError,
     check_annotations,
-    parse_bool,
 )
+from mesh_reference.injection.booleans import parse_bool
 from mesh_reference.injection.owner import Workload, owner_of
 from mesh_reference.injection.pod_shape import check_pod
 from mesh_reference.injection.settings import InjectionSettings

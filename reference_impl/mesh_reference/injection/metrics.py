@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from mesh_reference.injection.annotations import MERGE_METRICS, AnnotationError, parse_bool
+from mesh_reference.injection.annotations import MERGE_METRICS, AnnotationError
+from mesh_reference.injection.booleans import parse_bool
 
 ENV = "ISTIO_PROMETHEUS_ANNOTATIONS"
 PATH = "/stats/prometheus"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mesh_reference.agent import iptables
-from mesh_reference.agent.iptables_command import command
+from mesh_reference.agent import capture as capturing
+from mesh_reference.agent import iptables, iptables_command
 
 INJECTED = ["-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*",
             "-d", "15090,15021,15020", "--log_output_level=default:info"]  # fmt: skip
@@ -46,7 +46,7 @@ COMMIT
 
 
 def dry_run(*arguments: str):
-    return CliRunner().invoke(command, [*arguments, "--dry-run", "--no-ipv6"], catch_exceptions=False)
+    return CliRunner().invoke(iptables_command.command, [*arguments, "--dry-run", "--no-ipv6"], catch_exceptions=False)
 
 
 def made(*arguments: str) -> list[str]:
@@ -60,7 +60,7 @@ def test_the_injectors_arguments_make_exactly_these_rules():
 
 
 def test_ipv6_has_its_own_loopback_addresses():
-    result = CliRunner().invoke(command, ["-i", "*", "-b", "*", "--dry-run", "--ipv6"])
+    result = CliRunner().invoke(iptables_command.command, ["-i", "*", "-b", "*", "--dry-run", "--ipv6"])
     _, four, six = result.output.split("*nat\n")
     assert six == four.replace("127.0.0.6/32", "::6/128").replace("127.0.0.1/32", "::1/128")
 
@@ -115,8 +115,7 @@ def test_interfaces_are_left_alone_or_rerouted():
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        (["-m", "TPROXY"], "-m TPROXY"),
-        (["--redirect-dns"], "DNS capture"),
+        (["-m", "SOMETIMES"], "-m SOMETIMES: use REDIRECT or TPROXY"),
         (["-d", "http"], "-d: 'http'"),
         (["-b", "*,80"], "-b: '*'"),
         (["-p", "0"], "-p: '0'"),
@@ -136,7 +135,7 @@ def test_what_cannot_be_done_is_refused_by_the_flags_name(arguments, name):
 
 
 def test_a_second_run_deletes_only_its_own_jumps():
-    capture = iptables.Capture(inbound_ports=("*",), outbound_ranges=("*",), excluded_interfaces=("eth1",))
+    capture = capturing.Capture(inbound_ports=("*",), outbound_ranges=("*",), excluded_interfaces=("eth1",))
     current = (
         "-A PREROUTING -i eth1 -j RETURN\n-A PREROUTING -p tcp -j ISTIO_INBOUND\n-A PREROUTING -p udp -j FOREIGN\n"
         "-A OUTPUT -j ISTIO_OUTPUT\n-A OUTPUT -j FOREIGN\n"
@@ -147,6 +146,123 @@ def test_a_second_run_deletes_only_its_own_jumps():
         "-D PREROUTING -p tcp -j ISTIO_INBOUND",
         "-D OUTPUT -j ISTIO_OUTPUT",
     ]
+
+
+TPROXY_RULES = """\
+# ip -4 rule add fwmark 1337 lookup 133
+# ip -4 route replace local default dev lo table 133
+*nat
+:ISTIO_INBOUND - [0:0]
+:ISTIO_IN_REDIRECT - [0:0]
+:ISTIO_OUTPUT - [0:0]
+:ISTIO_REDIRECT - [0:0]
+-A ISTIO_INBOUND -p tcp -m tcp --dport 15008 -j RETURN
+-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001
+-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006
+-A OUTPUT -j ISTIO_OUTPUT
+-A ISTIO_OUTPUT -s 127.0.0.6/32 -o lo -j RETURN
+-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m tcp ! --dport 15008 -m owner --uid-owner 1337 -j ISTIO_IN_REDIRECT
+-A ISTIO_OUTPUT -o lo -m owner ! --uid-owner 1337 -j RETURN
+-A ISTIO_OUTPUT -m owner --uid-owner 1337 -j RETURN
+-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m tcp ! --dport 15008 -m owner --gid-owner 1337 -j ISTIO_IN_REDIRECT
+-A ISTIO_OUTPUT -o lo -m owner ! --gid-owner 1337 -j RETURN
+-A ISTIO_OUTPUT -m owner --gid-owner 1337 -j RETURN
+-A ISTIO_OUTPUT -d 127.0.0.1/32 -j RETURN
+-A ISTIO_OUTPUT -j ISTIO_REDIRECT
+COMMIT
+*mangle
+:ISTIO_DIVERT - [0:0]
+:ISTIO_INBOUND - [0:0]
+:ISTIO_TPROXY - [0:0]
+-A PREROUTING -p tcp -j ISTIO_INBOUND
+-A PREROUTING -p tcp -m mark --mark 0x539 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff
+-A OUTPUT -o lo -p tcp -m mark --mark 0x539 -j RETURN
+-A OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m owner --uid-owner 1337 -j MARK --set-xmark 0x53a/0xffffffff
+-A OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m owner --gid-owner 1337 -j MARK --set-xmark 0x53a/0xffffffff
+-A OUTPUT -p tcp -m connmark --mark 0x539 -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff
+-A ISTIO_INBOUND -p tcp -m mark --mark 0x539 -j RETURN
+-A ISTIO_INBOUND -s 127.0.0.6/32 -i lo -p tcp -j RETURN
+-A ISTIO_INBOUND -i lo -p tcp -m mark ! --mark 0x53a -j RETURN
+-A ISTIO_INBOUND -p tcp -m tcp --dport 15021 -j RETURN
+-A ISTIO_INBOUND -p tcp -m conntrack --ctstate RELATED,ESTABLISHED -j ISTIO_DIVERT
+-A ISTIO_INBOUND -p tcp -j ISTIO_TPROXY
+-A ISTIO_DIVERT -j MARK --set-xmark 0x539/0xffffffff
+-A ISTIO_DIVERT -j ACCEPT
+-A ISTIO_TPROXY ! -d 127.0.0.1/32 -p tcp -j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff
+COMMIT
+"""
+
+
+def test_tproxy_marks_inbound_connections_and_redirects_outbound_ones():  # IT8
+    assert dry_run("-m", "TPROXY", "-i", "*", "-b", "*", "-d", "15021").output == TPROXY_RULES
+
+
+def test_tproxy_of_named_ports_and_excluded_interfaces_stays_with_them():  # IT8
+    rules = made("-m", "TPROXY", "-b", "80", "-c", "eth1")
+    assert rules.count("-A PREROUTING -i eth1 -j RETURN") == rules.count("-A OUTPUT -o eth1 -j RETURN") == 2
+    assert [rule for rule in rules if "--dport 80 " in rule] == [
+        "-A ISTIO_INBOUND -p tcp -m tcp --dport 80 -m conntrack --ctstate RELATED,ESTABLISHED -j ISTIO_DIVERT",
+        "-A ISTIO_INBOUND -p tcp -m tcp --dport 80 -j ISTIO_TPROXY",
+    ]
+    assert "-A ISTIO_INBOUND -p tcp -j ISTIO_TPROXY" not in rules
+
+
+OWNER = "-m owner --uid-owner 1337"
+DNS_OF_ALL = [
+    f"-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m multiport ! --dports 53,15008 {OWNER} -j ISTIO_IN_REDIRECT",
+    "-A ISTIO_OUTPUT -o lo -p tcp -m tcp ! --dport 53 -m owner ! --uid-owner 1337 -j RETURN",
+    "-A ISTIO_OUTPUT -j ISTIO_OUTPUT_DNS",
+    "-A ISTIO_OUTPUT_DNS -p tcp -m tcp --dport 53 -j REDIRECT --to-ports 15053",
+    "-A ISTIO_OUTPUT_DNS -p udp -m udp --dport 53 -j REDIRECT --to-ports 15053",
+    "-A ISTIO_OUTPUT -d 127.0.0.1/32 -j RETURN",
+    "-A OUTPUT -j ISTIO_OUTPUT_DNS",
+    "-A ISTIO_OUTPUT_DNS -p udp -m udp --dport 53 -m owner --uid-owner 1337 -j CT --zone 1",
+    "-A ISTIO_OUTPUT_DNS -p udp -m udp --sport 15053 -m owner --uid-owner 1337 -j CT --zone 2",
+    "-A ISTIO_OUTPUT_DNS -p udp -m udp --dport 53 -m owner --gid-owner 1337 -j CT --zone 1",
+    "-A ISTIO_OUTPUT_DNS -p udp -m udp --sport 15053 -m owner --gid-owner 1337 -j CT --zone 2",
+    "-A PREROUTING -j ISTIO_INBOUND",
+    "-A ISTIO_OUTPUT_DNS -p udp -m udp --dport 53 -j CT --zone 2",
+    "-A ISTIO_INBOUND -p udp -m udp --sport 53 -j CT --zone 1",
+]
+
+
+def test_captured_names_go_to_the_agent_in_connection_tracking_zones_of_their_own():  # IT7
+    rules = made(*INJECTED, "--redirect-dns", "--capture-all-dns")
+    places = [rules.index(rule) for rule in DNS_OF_ALL]
+    assert places == sorted(places)
+
+
+def test_without_capture_of_all_names_only_the_pods_nameservers_are_captured():  # IT7
+    capture = capturing.Capture(outbound_ranges=("*",), dns_servers=("10.96.0.10", "fd00::a"))
+    for version, server in ((4, "10.96.0.10/32"), (6, "fd00::a/128")):
+        tables = iptables.tables(capture, version)
+        redirected = [rule for rule in tables["nat"] if rule.endswith("15053")]
+        assert redirected == [
+            f"-A ISTIO_OUTPUT_DNS -d {server} -p tcp -m tcp --dport 53 -j REDIRECT --to-ports 15053",
+            f"-A ISTIO_OUTPUT_DNS -d {server} -p udp -m udp --dport 53 -j REDIRECT --to-ports 15053",
+        ]
+        assert tables["raw"][-2:] == [
+            f"-A ISTIO_OUTPUT_DNS -d {server} -p udp -m udp --dport 53 -j CT --zone 2",
+            f"-A ISTIO_INBOUND -s {server} -p udp -m udp --sport 53 -j CT --zone 1",
+        ]
+
+
+def test_a_pod_without_a_nameserver_has_no_names_to_capture(monkeypatch):
+    monkeypatch.setattr(iptables_command, "RESOLVER", Path("/nowhere/resolv.conf"))
+    result = dry_run("--redirect-dns")
+    assert result.exit_code == 1
+    assert "--redirect-dns: /nowhere/resolv.conf names no nameserver; use --capture-all-dns" in result.output
+
+
+def test_a_later_run_in_another_mode_clears_the_first_ones_rules_away():
+    before = iptables.restore_input(
+        capturing.Capture(mode="TPROXY", inbound_ports=("*",), dns_servers=("*",), outbound_ranges=("*",)), 4
+    )
+    lines = iptables.restore_input(capturing.Capture(inbound_ports=("*",), outbound_ranges=("*",)), 4, before)
+    assert {line for line in lines.splitlines() if line.startswith("*")} == {"*nat", "*mangle", "*raw"}
+    mangle = lines.split("*mangle")[1].split("COMMIT")[0].splitlines()[1:]
+    assert all(line.startswith((":", "-D")) for line in mangle)
+    assert sum(line.startswith("-D") for line in mangle) == 6
 
 
 SCENE = r"""
@@ -212,4 +328,88 @@ def test_in_a_real_namespace_the_rules_send_each_connection_where_it_belongs(tmp
         "proxy to its own service": "inbound",
         "proxy to the app from its inbound address": "app",
         "proxy to loopback": "app",
+    }
+
+
+OTHER_SCENE = r"""
+import json, os, socket, subprocess, sys
+def run(*argv): return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+refmesh = [sys.executable, "-m", "mesh_reference.cli", "iptables"]
+family, pod, client, dns = {
+    "4": (socket.AF_INET, "10.9.0.1", "10.9.0.2", "10.50.0.53"), "6": (socket.AF_INET6, "fd09::1", "fd09::2", "fd50::53"),
+}[sys.argv[1]]
+anywhere = "0.0.0.0" if family is socket.AF_INET else "::"
+run("ip", "link", "set", "lo", "up")
+# A client in a namespace of its own, held open by a child that waits for our word.
+words, done = os.pipe(), os.pipe()
+child = os.fork()
+if not child:
+    os.unshare(os.CLONE_NEWNET) if hasattr(os, "unshare") else __import__("ctypes").CDLL(None).unshare(0x40000000)
+    os.write(done[1], b"n"); os.read(words[0], 1)
+    bits = "/24" if family is socket.AF_INET else "/64"
+    extra = [] if family is socket.AF_INET else ["nodad"]
+    run("ip", "addr", "add", client + bits, "dev", "mesh1", *extra); run("ip", "link", "set", "mesh1", "up")
+    answers = []
+    for port in (8080, 15021):
+        with socket.socket(family, socket.SOCK_STREAM) as caller:
+            caller.settimeout(3); caller.connect((pod, port)); answers.append(caller.recv(99).decode())
+    os.write(done[1], json.dumps(answers).encode()); os._exit(0)
+os.read(done[0], 1)
+run("ip", "link", "add", "mesh0", "type", "veth", "peer", "name", "mesh1", "netns", str(child))
+extra = [] if family is socket.AF_INET else ["nodad"]
+run("ip", "addr", "add", pod + ("/24" if family is socket.AF_INET else "/64"), "dev", "mesh0", *extra)
+run("ip", "link", "set", "mesh0", "up"); run("ip", "-" + sys.argv[1], "route", "add", "default", "dev", "mesh0")
+arguments = ["-i", "*", "-b", "*", "-d", "15021", "-m", "TPROXY", "--redirect-dns", "--capture-all-dns"]
+arguments.append("--ipv6" if family is socket.AF_INET6 else "--no-ipv6")
+save = "iptables-save" if family is socket.AF_INET else "ip6tables-save"
+saved = []
+for _ in range(2):
+    run(*refmesh, *arguments)
+    # Packets are counted: only the rules are to be the same.
+    saved.append([l for l in run(save).splitlines() if l[:1] in "-*"] + [run("ip", "-" + sys.argv[1], "rule")])
+def listener(port, transparent=False):
+    server = socket.socket(family, socket.SOCK_STREAM); server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if transparent: server.setsockopt(*((socket.SOL_IP, 19) if family is socket.AF_INET else (41, 75)), 1)
+    server.bind((anywhere, port)); server.listen(); server.settimeout(3); return server
+proxy, health = listener(15006, transparent=True), listener(15021)
+os.write(words[1], b"g")
+seen = {}
+for name, server in (("captured", proxy), ("excluded", health)):
+    connection, peer = server.accept()
+    seen[name] = [peer[0] == client, connection.getsockname()[:2] == (pod, 8080 if name == "captured" else 15021)]
+    connection.sendall(name.encode()); connection.close()
+seen["client"] = json.loads(os.read(done[0], 999)); os.waitpid(child, 0)
+os.setegid(1337)  # rules know the agent by its owner
+agent = socket.socket(family, socket.SOCK_DGRAM); os.setegid(0)
+agent.bind(("127.0.0.1" if family is socket.AF_INET else "::1", 15053))  # where REDIRECT of own packets leads
+agent.settimeout(3)
+asker = os.fork()
+if not asker:
+    os.setgid(1000); os.setuid(1000)
+    with socket.socket(family, socket.SOCK_DGRAM) as question:
+        question.settimeout(3); question.sendto(b"name?", (dns, 53)); answer, sender = question.recvfrom(99)
+        os._exit(0 if (answer, sender[:2]) == (b"address", (dns, 53)) else 1)
+text, who = agent.recvfrom(99); agent.sendto(b"address", who)
+seen["name"] = [text.decode(), os.waitpid(asker, 0)[1]]
+seen["same"] = saved[0] == saved[1]
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("version", ["4", "6"])
+def test_in_a_real_namespace_a_transparent_socket_sees_both_addresses_and_names_reach_the_agent(  # IT7 IT8 IT9
+    tmp_path: Path, version: str
+):
+    scene = tmp_path / "scene.py"
+    scene.write_text(OTHER_SCENE)
+    done = subprocess.run(
+        ["unshare", "-n", sys.executable, str(scene), version], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "captured": [True, True],
+        "excluded": [True, True],
+        "client": ["captured", "excluded"],
+        "name": ["name?", 0],
+        "same": True,
     }

@@ -29,6 +29,11 @@ CASES = [
     ("proxy.istio.io/config", "concurrency: 2", "concurrency: two"),
     ("proxy.istio.io/config", "proxyMetadata: {A: b}", "proxyMetaData: {A: b}"),
     ("proxy.istio.io/config", "", "a: ["),
+    (
+        "proxy.istio.io/config",
+        'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "false"}',
+        'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}',
+    ),
     ("sidecar.istio.io/proxyCPU", "100m", "much"),
     ("sidecar.istio.io/proxyMemory", "128Mi", "128MiB"),
     ("sidecar.istio.io/proxyCPULimit", "1.5", "1,5"),
