@@ -24,6 +24,9 @@ __tracebackhide__ = hidden
 
 T = TypeVar("T")
 
+CONTROL_SECONDS = 30.0
+"""Budget of a control call that waits for no traffic."""
+
 
 class MeshNamespace:
     """A namespace under test."""
@@ -134,7 +137,8 @@ class MeshNamespace:
         send = partial(self._send_batch, pod)
         if inject:
             self._convergence.join(name, pod, send)
-        return Client(name, pod, send, partial(self._send_probe, pod), self.record, self.settings)
+        control = partial(self._control, pod, seconds=CONTROL_SECONDS)
+        return Client(name, pod, send, partial(self._send_probe, pod), self.record, self.settings, control=control)
 
     # ------------------------------------------------------------ documents
 

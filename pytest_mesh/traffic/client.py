@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from pytest_mesh.contracts import Batch, Counts, Json, Observation, Request
@@ -17,6 +17,7 @@ from pytest_mesh.failures import Inconclusive, SplitFailure, hidden
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic.background import Background
 from pytest_mesh.traffic.responses import Handshake, Response, handshake_of, response_of
+from pytest_mesh.traffic.soak import Lane, Soak
 from pytest_mesh.traffic.statistics import Judgement, Run, SplitClaim, judge, unit_violation
 
 __tracebackhide__ = hidden
@@ -25,6 +26,8 @@ Send = Callable[[Batch], Json]
 """Carries a Batch to the workload and gives its answer."""
 Probe = Callable[[Json], Json]
 """Carries the arguments of a TLS probe to the workload and gives its answer."""
+Control = Callable[[str, Json], Json]
+"""Carries JSON to a path of the workload's control port and gives its answer."""
 
 FIRST_DRAW = 200
 LARGEST_DRAW = 5_000
@@ -46,7 +49,15 @@ class Client:
     """A workload of the namespace that sends requests; made by ``mesh_namespace.client``."""
 
     def __init__(
-        self, name: str, pod: str, send: Send, probe: Probe, notebook: Notebook, settings: MeshSettings
+        self,
+        name: str,
+        pod: str,
+        send: Send,
+        probe: Probe,
+        notebook: Notebook,
+        settings: MeshSettings,
+        *,
+        control: Control | None = None,
     ) -> None:
         self.name = name
         self.pod = pod
@@ -55,6 +66,7 @@ class Client:
         self._probe = probe
         self._notebook = notebook
         self._settings = settings
+        self._control = control
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0) -> Response:
         """GET a URL from inside the pod, on a connection of its own."""
@@ -139,6 +151,18 @@ class Client:
         )
         with background.running():
             yield background
+
+    @contextmanager
+    def soak(self, *lanes: Lane) -> Iterator[Soak]:
+        """Send each lane's traffic all the while that the block runs, by the clock, and count what became of it."""
+        if self._control is None:
+            raise ValueError(f"client {self.name} has no way to its pod's control port")
+        soak = Soak(self._control, lanes)
+        try:
+            yield soak
+        finally:
+            soak.stop()
+            self._notebook.write({"client": self.name, "soak": [asdict(lane) for lane in soak.seen.values()]})
 
     def probe(
         self,

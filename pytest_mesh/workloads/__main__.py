@@ -7,16 +7,21 @@ port beside them. Ends on SIGTERM when the answers that it owes are out.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import signal
 import sys
 from collections.abc import Awaitable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pytest_mesh.contracts import CONTROL_PORT
 from pytest_mesh.workloads.http1 import Message
 from pytest_mesh.workloads.server import EchoApplication, Handler, Identity, Reply, ServerProtocol
+
+if TYPE_CHECKING:
+    from pytest_mesh.workloads.soaks import Soaks
 
 DRAIN_SECONDS = 2.0
 """How long SIGTERM waits for answers that are owed."""
@@ -34,6 +39,24 @@ async def _batch(body: bytes) -> Reply:
     return Reply(body=json.dumps(answer, separators=(",", ":")).encode())
 
 
+@functools.cache
+def _soaks() -> Soaks:
+    from pytest_mesh.workloads.soaks import Soaks
+
+    return Soaks()
+
+
+async def _soak(name: str, body: bytes) -> Reply:
+    from pytest_mesh.workloads.soaks import SoakError
+
+    try:
+        data = json.loads(body)
+        answer = await _soaks().look(name, data) if name else _soaks().start(data)
+    except (SoakError, ValueError) as error:
+        return Reply(status=400, body=json.dumps({"error": str(error)}).encode())
+    return Reply(body=json.dumps(answer, separators=(",", ":")).encode())
+
+
 async def _probe(body: bytes) -> Reply:
     from pytest_mesh.workloads.tls_probe import ProbeError, parse_probe, probe
 
@@ -47,7 +70,7 @@ async def _probe(body: bytes) -> Reply:
 
 
 def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Reply]:
-    """Answer on the control port: POST /v1/batch, POST /v1/probe and GET /healthz."""
+    """Answer on the control port: POST /v1/batch, /v1/probe, /v1/soak and /v1/soak/ID, GET /healthz."""
     del address
     method, path, _ = message.start.split(" ")
     path = path.partition("?")[0].rstrip("/")
@@ -57,7 +80,9 @@ def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Rep
         return _batch(message.body)
     if path == "/v1/probe" and method == "POST":
         return _probe(message.body)
-    here = "POST /v1/batch, POST /v1/probe, GET /healthz"
+    if (path == "/v1/soak" or path.startswith("/v1/soak/")) and method == "POST":
+        return _soak(path.removeprefix("/v1/soak").strip("/"), message.body)
+    here = "POST /v1/batch, POST /v1/probe, POST /v1/soak[/ID], GET /healthz"
     return Reply(status=404, body=json.dumps({"error": f"{method} {path}: not here; {here}"}).encode())
 
 

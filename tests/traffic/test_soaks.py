@@ -1,0 +1,164 @@
+"""Traffic by the clock from inside a workload: counted second by second, on new connections and on kept ones."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import pytest
+
+from pytest_mesh.traffic.soak import Lane, Soak
+from pytest_mesh.workloads import http2, soaks
+from pytest_mesh.workloads.server import EchoApplication, Identity, ServerProtocol
+
+HASH = "ab" * 32
+
+
+class Http2Echo(asyncio.Protocol):
+    """A server that answers every HEADERS frame with 200 and an echo; it pings first, and pads."""
+
+    def connection_made(self, transport):
+        self.transport, self.buffer = transport, b""
+        transport.write(http2.frame(http2.SETTINGS, 0, 0, b"") + http2.frame(http2.PING, 0, 0, b"12345678"))
+
+    def data_received(self, data):
+        self.buffer += data
+        if self.buffer.startswith(http2.PREFACE[:1]):
+            self.buffer = self.buffer.removeprefix(http2.PREFACE)
+        while len(self.buffer) >= 9 and len(self.buffer) >= 9 + int.from_bytes(self.buffer[:3]):
+            length, kind = int.from_bytes(self.buffer[:3]), self.buffer[3]
+            stream = int.from_bytes(self.buffer[5:9])
+            self.buffer = self.buffer[9 + length :]
+            if kind == http2.HEADERS:
+                body = b'{"version":"v1","headers":[["x-forwarded-client-cert","Hash=' + HASH.encode() + b'"]]}'
+                self.transport.write(http2.frame(http2.HEADERS, http2.END_HEADERS, stream, b"\x20\x88"))
+                padded = b"\x03" + body + b"000"
+                self.transport.write(http2.frame(http2.DATA, http2.END_STREAM | http2.PADDED, stream, padded))
+
+
+async def soak(lanes, while_running):
+    """Run a soak against servers of this process; give what it counted."""
+    loop = asyncio.get_running_loop()
+    opened: set = set()
+    echo = await loop.create_server(
+        lambda: ServerProtocol(EchoApplication(Identity(version="v1")), opened), "127.0.0.1", 0
+    )
+    second = await loop.create_server(Http2Echo, "127.0.0.1", 0)
+    ports = {"echo": echo.sockets[0].getsockname()[1], "http2": second.sockets[0].getsockname()[1]}
+    running = soaks.Soaks()
+    data = {"lanes": [{**lane, "url": lane["url"].format(**ports)} for lane in lanes]}
+    name = running.start(data)["soak"]
+    await while_running(running, name, opened)
+    answer = await running.look(name, {"stop": True})
+    for server in (echo, second):
+        server.close()
+    return {lane["name"]: lane for lane in answer["lanes"]}
+
+
+def lane(name, kind, server="echo", **changes):
+    url = "http://127.0.0.1:{" + server + "}/"
+    return {"name": name, "kind": kind, "url": url, "per_second": 200, "timeout": 2, **changes}
+
+
+async def until_answered(running, name, opened, count=20):
+    del opened
+    while any(one["answered"] < count for one in (await running.look(name, {}))["lanes"]):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+def test_a_lane_makes_a_connection_for_each_request_or_keeps_one():
+    found = asyncio.run(soak([lane("a", "new"), lane("b", "kept"), lane("c", "http2", "http2")], until_answered))
+
+    assert found["a"]["connections"] == found["a"]["answered"] >= 20
+    assert (found["b"]["connections"], found["c"]["connections"]) == (1, 1)
+    assert {name: one["failures"] for name, one in found.items()} == {"a": {}, "b": {}, "c": {}}
+    assert [peer for peer, _ in found["c"]["peers"]] == [HASH]
+
+
+def test_what_was_answered_and_lost_is_counted_by_the_second():
+    found = asyncio.run(soak([lane("a", "new")], until_answered))["a"]
+
+    assert sum(answered for _, answered, _ in found["seconds"]) == found["answered"]
+    assert sum(lost for *_, lost in found["seconds"]) == 0
+
+
+def test_a_connection_that_is_taken_away_is_a_reset_and_the_lane_goes_on():
+    async def cut(running, name, opened):
+        await until_answered(running, name, opened, 3)
+        for connection in list(opened):
+            connection._transport.abort()
+        await until_answered(running, name, opened, 30)
+
+    found = asyncio.run(soak([lane("b", "kept")], cut))["b"]
+
+    assert (found["resets"], found["connections"]) == (1, 2)
+
+
+def test_a_port_where_nobody_listens_loses_every_request():
+    async def until_lost(running, name, opened):
+        while (await running.look(name, {}))["lanes"][0]["failures"].get("refused", 0) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    found = asyncio.run(soak([{**lane("a", "new"), "url": "http://127.0.0.1:1/"}], until_lost))["a"]
+
+    assert found["answered"] == 0
+    assert found["firstFailures"][0][1].startswith("refused")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({}, "one lane at least"),
+        ({"lanes": [lane("a", "udp") | {"url": "http://x"}]}, "kind 'udp' is not known"),
+        ({"lanes": [lane("a", "new") | {"url": "ftp://x"}]}, "speaks http:// only"),
+        ({"lanes": [lane("a", "new") | {"url": "http://x", "per_second": 0}]}, "lanes: "),
+    ],
+)
+def test_a_soak_that_is_none_is_refused_with_the_field(data, said):
+    async def start():
+        soaks.Soaks().start(data)
+
+    with pytest.raises(soaks.SoakError, match=said):
+        asyncio.run(start())
+
+
+def test_a_status_without_an_index_is_no_success():
+    assert [http2.status_of(block) for block in (b"\x88", b"\x8e", b"\x20\x88", b"\x48\x03503", b"")] == [
+        200,
+        500,
+        200,
+        0,
+        0,
+    ]
+
+
+def test_a_long_path_is_written_as_hpack_wants_it():
+    block = http2.request_headers("http://h/" + "p" * 299)
+
+    assert block[:6] == b"\x82\x86\x04\x7f\xad\x01"
+    assert struct.unpack("B", block[6:7])[0] == ord("/")
+
+
+def test_a_test_reads_what_the_workload_counted():
+    said = {
+        "name": "a",
+        "kind": "new",
+        "answered": 3,
+        "connections": 4,
+        "resets": 0,
+        "slowest": 0.1,
+        "failures": {"reset": 1},
+        "firstFailures": [[0.5, "reset: gone"]],
+        "peers": [[HASH, 0.1]],
+        "seconds": [[0, 3, 1]],
+    }
+    asked = []
+
+    def control(path, data):
+        asked.append((path, data))
+        return {"soak": "7"} if path == "/v1/soak" else {"lanes": [said]}
+
+    found = Soak(control, [Lane(name="a", url="http://h")]).stop()["a"]
+
+    assert (found.lost, found.answered, found.peers) == (1, 3, ((HASH, 0.1),))
+    assert asked[1] == ("/v1/soak/7", {"stop": True})
