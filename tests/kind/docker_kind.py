@@ -36,9 +36,32 @@ def test_waiting(mesh_cluster):
     time.sleep(60)
 """
 
+TWO_NODES = """
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+- role: worker
+"""
+ON_THE_WORKER = """
+def test_on_the_worker(mesh_namespace):
+    mesh_namespace.stand_in("reviews", versions=["v1"])
+    client = mesh_namespace.client("tester")
+    assert client.get("http://reviews").status == 200
+
+
+def test_in_another_worker_process(mesh_cluster):
+    assert mesh_cluster.name
+"""
+
 
 def clusters() -> list[str]:
     return subprocess.run(["kind", "get", "clusters"], capture_output=True, text=True, check=True).stdout.split()
+
+
+def nodes(name: str) -> list[str]:
+    containers = ["docker", "ps", "--filter", f"label=io.x-k8s.kind.cluster={name}", "--format", "{{.Names}}"]
+    return subprocess.run(containers, capture_output=True, text=True, check=True).stdout.split()
 
 
 def run(directory: Path, text: str, *arguments: str) -> subprocess.Popen[str]:
@@ -85,4 +108,26 @@ def test_an_interrupt_leaves_no_cluster(tmp_path):
     output, _ = process.communicate()
 
     assert process.returncode == 2, output
+    assert name not in clusters()
+
+
+@pytest.mark.timeout(500)
+def test_two_workers_share_one_cluster_of_several_nodes(tmp_path):
+    pytest.importorskip("xdist")
+    (tmp_path / "two.yaml").write_text(TWO_NODES)
+    name = f"nodes-{os.getpid()}"
+
+    options = ["-n2", f"--mesh-cluster-name={name}", "--mesh-kind-config=two.yaml", "--mesh-implementation=reference"]
+    process = run(tmp_path, ON_THE_WORKER, *options)
+    seen: set[str] = set()
+    deadline = time.monotonic() + 450
+    while time.monotonic() < deadline:
+        try:
+            output, _ = process.communicate(timeout=0.5)
+            break
+        except subprocess.TimeoutExpired:
+            seen.update(nodes(name))
+
+    assert process.returncode == 0, output
+    assert seen == {f"{name}-control-plane", f"{name}-worker"}
     assert name not in clusters()
