@@ -112,10 +112,10 @@ class HoldsImages(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Implementation:
-    """Which mesh is judged: the content of an implementation file (TOML, version 1).
+    """Which mesh is judged: the content of an implementation's file (TOML, format 1).
 
-    ``manifests`` is an argv whose standard output is applied, or a sequence of
-    file paths, ``install`` and ``remove`` are argv lists run with KUBECONFIG
+    ``manifests_command`` is an argv whose standard output is applied, ``manifests``
+    are paths of files, ``install`` and ``remove`` are argv lists run with KUBECONFIG
     set. All of it is trusted code. ``{python}`` stands for the interpreter that
     runs pytest, ``{bin}`` for the directory of its programs, ``{dir}`` for the file's own directory,
     ``{envoy}`` for the installed Envoy, ``{env:NAME}`` for an environment variable that the file's
@@ -128,16 +128,21 @@ class Implementation:
     url: str = ""
     version: str = ""
     contact: tuple[str, ...] = ()
+    already_there: bool = False
+    """Whether the mesh is on the cluster before a run begins: nothing is installed, nothing removed."""
     manifests_command: tuple[str, ...] = ()
     manifests: tuple[str, ...] = ()
     install: tuple[tuple[str, ...], ...] = ()
     remove: tuple[tuple[str, ...], ...] = ()
     ready: tuple[str, ...] = ()
     """Deployments to wait for, ``namespace/name``."""
-    namespace: str = "istio-system"
+    namespace: str = ""
+    """Namespace of the control plane; empty = none is known."""
     images: Mapping[str, Image] = field(default_factory=dict)
     injection_labels: Mapping[str, str] = field(default_factory=dict)
-    """Namespace labels that turn injection on; empty = the mesh injects nothing."""
+    """Namespace labels that turn injection on (the revision's among them); empty = the mesh injects nothing."""
+    revision: str = ""
+    """Name of the control plane's revision; empty = there is one control plane."""
     pod_opt_out_labels: Mapping[str, str] = field(default_factory=dict)
     exclude_inbound_annotation: str = ""
     """Pod annotation that keeps CONTROL_PORT out of interception."""
@@ -160,10 +165,35 @@ class Implementation:
     """Envoy's admin port inside the pod (0 = there is none)."""
     kube_inject_command: tuple[str, ...] = ()
     """argv that takes ``-f FILE`` and prints the injected document."""
-    features: tuple[str, ...] | Literal["all"] = ()
-    """Features that the mesh claims."""
+    config_dump_command: tuple[str, ...] = ()
+    """argv that prints the configuration of the proxy of pod ``{pod}`` in ``{namespace}``; for a failure's evidence."""
+    features: tuple[str, ...] | Literal["all", "inferred"] = "inferred"
+    """Features that the mesh claims; inferred = none, and every check runs."""
     convergence_seconds: float = 30.0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    """The file, as messages name it."""
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+    """Line of each key that the file gives, by its dotted path."""
+
+    def where(self, key: str) -> str:
+        """Name a key of the file (``identity.trust_domain``) and where it stands, for messages."""
+        line = self.line_of(key)
+        place = f"{self.source}:{line}" if line else self.source
+        return f"{key} ({place})" if place else key
+
+    def line_of(self, key: str) -> int:
+        """Give the line of a key, or of the nearest one around it that the file has (``a.b[0]``, ``a.b``, ``a``); else 0."""
+        while key and key not in self.lines:
+            key = key.rpartition("[")[0] if key.endswith("]") else key.rpartition(".")[0]
+        return self.lines.get(key, 0)
+
+    def judges(self, feature: str) -> bool:
+        """Whether a feature's checks are to run."""
+        return isinstance(self.features, str) or feature in self.features
+
+    def claims(self, feature: str) -> bool:
+        """Whether the file declares a feature."""
+        return self.features == "all" or (self.features != "inferred" and feature in self.features)
 
 
 # ------------------------------------------------------------------ traffic

@@ -71,6 +71,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     unknown = sorted(f"{node}: feature {name!r}" for node, name in named if name not in run.features)
     if unknown:
         raise pytest.UsageError(f"not in the catalogue of features: {'; '.join(unknown)}")
+    if named:
+        _check_declared(run)
     if named and run.worker:
         run.share_features()
 
@@ -98,7 +100,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.user_properties.append(("mesh_feature", feature))
     run = item.config.stash[RUN]
     implementation = run.implementation
-    if implementation.features != "all" and feature not in implementation.features:
+    if not implementation.judges(feature):
         pytest.skip(f"{NOT_APPLICABLE}implementation {implementation.name!r} does not declare {feature}")
 
 
@@ -139,6 +141,15 @@ def pytest_configure_node(node: Any) -> None:
 
 
 # ------------------------------------------------------------ inside
+
+
+def _check_declared(run: Run) -> None:
+    """Refuse an implementation's file that declares a feature which no catalogue has: its checks would never run."""
+    from pytest_mesh.implementations.declared import undeclarable
+
+    lines = [str(one) for one in undeclarable(run.implementation, run.features)]
+    if lines:
+        raise pytest.UsageError("\n".join(lines))
 
 
 def _is_mesh_test(item: pytest.Item) -> bool:

@@ -223,26 +223,20 @@ class Run:
         raise pytest.UsageError(unknown("--mesh-cluster", name, self.backends))
 
     def _find_implementation(self) -> Path:
-        from pytest_mesh.implementations import SHIPPED
+        from pytest_mesh.implementations.choice import choose
 
-        known = _merged(self.config.hook.pytest_mesh_implementations(config=self.config))
-        known = {**SHIPPED, **known}
-        name = self.options.implementation
-        if name in known:
-            if self.options.cluster == "existing" and self.options.sources["implementation"] == "default":
-                raise pytest.UsageError(
-                    "--mesh-cluster=existing: say which mesh is there by --mesh-implementation "
-                    f"(choose from: {', '.join(sorted(known))}, or a file)"
-                )
-            shipped: Path = known[name]
-            return shipped
-        if name.endswith(".toml") or "/" in name:
-            path = self.config.invocation_params.dir / name
-            if not path.is_file():
-                raise pytest.UsageError(f"--mesh-implementation: no file {name}")
-            return path
-        line = unknown("--mesh-implementation", name, known)
-        raise pytest.UsageError(f"{line}; or the path of an implementation file (.toml)")
+        hooked = _merged(self.config.hook.pytest_mesh_implementations(config=self.config))
+        if self.options.cluster == "existing" and self.options.sources["implementation"] == "default":
+            raise pytest.UsageError(
+                "--mesh-cluster=existing: say which mesh is there by --mesh-implementation=NAME|FILE "
+                "(pytest-mesh implementation list gives the names)"
+            )
+        return choose(
+            self.options.implementation,
+            flag="--mesh-implementation",
+            hooked=hooked,
+            directory=self.config.invocation_params.dir,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

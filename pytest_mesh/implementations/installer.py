@@ -6,24 +6,20 @@ It is one installer for every file: what differs between meshes is data.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_mesh import documents, readiness
+from pytest_mesh import documents
 from pytest_mesh.contracts import WORKLOAD_IMAGE, Cluster, HoldsImages, Image, Implementation, Json, Progress
-from pytest_mesh.failures import Infrastructure, MeshError
-from pytest_mesh.implementations.loader import workload_image
+from pytest_mesh.failures import Infrastructure
+from pytest_mesh.implementations import commands, installed, presence
+from pytest_mesh.implementations.installed import Made
+from pytest_mesh.implementations.presence import READY_SECONDS
+from pytest_mesh.implementations.running import workload_image
 from pytest_mesh.kube import Kube, KubeError
 
-READY_SECONDS = 60.0
 _KIND_SECONDS = 15.0
-_COMMAND_SECONDS = 300.0
-_RECORD = ("kube-system", "pytest-mesh")
-"""ConfigMap that says what is installed, for runs that find the cluster up."""
 _IMAGES_ANNOTATION = "pytest-mesh.dev/images"
 
 
@@ -32,40 +28,68 @@ def images_of(implementation: Implementation) -> dict[str, Image]:
     return {WORKLOAD_IMAGE: workload_image(), **implementation.images}
 
 
-def install(cluster: Cluster, kube: Kube, implementation: Implementation, progress: Progress) -> None:
+def install(
+    cluster: Cluster, kube: Kube, implementation: Implementation, progress: Progress, *, beside: bool = False
+) -> None:
     """Install what the file names, in its order; does nothing when this very thing is installed already.
 
+    ``beside`` = another mesh is there or comes: the kinds that are defined already stay as they are.
     Raises ``Infrastructure`` with what could not be done.
     """
     started = time.monotonic()
     cluster.add_images(images_of(implementation), progress)
+    if implementation.already_there:
+        expect(kube, implementation, progress)
+        return
     found = _manifests(implementation, cluster.kubeconfig)
     _mark_images(found, cluster, implementation)
     digest = hashlib.sha256(
         (documents.write(*found) + repr(implementation.install) + repr(sorted(implementation.images.items()))).encode()
     ).hexdigest()
-    installed = _installed(kube)
-    if installed == {"name": implementation.name, "digest": digest}:
+    record = installed.Record.of(implementation.name, beside=beside)
+    before = record.read(kube)
+    if before is not None and (before.name, before.digest) == (implementation.name, digest):
         progress(f"mesh: {implementation.name} is installed already")
         return
-    if installed and installed["name"] != implementation.name:
+    if before is not None and before.name != implementation.name:
         raise Infrastructure(
-            f"cluster {cluster.name!r} has implementation {installed['name']!r} installed, not {implementation.name!r}: "
+            f"cluster {cluster.name!r} has implementation {before.name!r} installed, not {implementation.name!r}: "
             "--mesh-fresh starts another cluster"
         )
-    if not installed and cluster.backend != "existing":
-        _refuse_foreign(cluster, kube)
+    if before is None and cluster.backend != "existing" and not (beside and installed.any_beside(kube)):
+        _refuse_foreign(cluster, kube, implementation)
+    if beside:
+        found = _without_known_kinds(kube, found)
+    made = list(before.made) if before is not None else []
     for document in (*_missing_namespaces(kube, found), *found):
-        _apply(kube, document)
+        if _apply(kube, document) and Made.of(document) not in made:
+            made.append(Made.of(document))
+            # Each time: a run that is killed leaves word of what it made.
+            record.write(kube, implementation.name, "", made)
     for command in implementation.install:
-        _run(command, cluster.kubeconfig)
-    _wait_deployments(kube, implementation.ready)
+        commands.run(command, cluster.kubeconfig)
+    presence.require_control_plane(kube, implementation)
     _wait_bundles(kube, found)
-    if any(document["kind"] == "MutatingWebhookConfiguration" for document in found):
-        _wait_injection(kube, implementation)
-    _write_record(kube, implementation.name, digest)
+    presence.require(kube, implementation, injection=_injects(implementation, found))
+    record.write(kube, implementation.name, digest, made)
     if found or implementation.install:
         progress(f"mesh: {implementation.name} is up in {time.monotonic() - started:.1f} s")
+
+
+def expect(kube: Kube, implementation: Implementation, progress: Progress) -> None:
+    """Have the mesh there already; raises ``Infrastructure`` with the keys of the file that say otherwise."""
+    unseen = presence.require(kube, implementation, injection=_injects(implementation, ()))
+    if unseen:
+        progress(f"mesh: not looked at, for this user may not: {', '.join(unseen)}")
+    progress(f"mesh: {implementation.name} is there")
+
+
+def _injects(implementation: Implementation, found: Sequence[Json]) -> bool:
+    """Whether a Pod must come back injected before a run begins: where there is a control plane or a webhook.
+
+    A file that names neither (``none``) is judged by the checks alone.
+    """
+    return bool(implementation.namespace) or any(one["kind"] == "MutatingWebhookConfiguration" for one in found)
 
 
 def _mark_images(found: Sequence[Json], cluster: Cluster, implementation: Implementation) -> None:
@@ -91,7 +115,7 @@ def _missing_namespaces(kube: Kube, documents_: Sequence[Json]) -> list[Json]:
     ]
 
 
-def _refuse_foreign(cluster: Cluster, kube: Kube) -> None:
+def _refuse_foreign(cluster: Cluster, kube: Kube, implementation: Implementation) -> None:
     """Stop where somebody installed a mesh by hand: two of them on one cluster prove nothing of either."""
     path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
     try:
@@ -103,7 +127,8 @@ def _refuse_foreign(cluster: Cluster, kube: Kube) -> None:
     if names:
         raise Infrastructure(
             f"cluster {cluster.name!r} holds a mesh that was not installed by a run (webhook {names[0]!r}): "
-            "--mesh-fresh starts another cluster"
+            "--mesh-fresh starts another cluster; where that mesh is the one to judge, say "
+            f"{implementation.where('install')}: already_there = true"
         )
 
 
@@ -112,7 +137,9 @@ def _manifests(implementation: Implementation, kubeconfig: Path) -> list[Json]:
     try:
         if implementation.manifests_command:
             command = " ".join(implementation.manifests_command)
-            found += documents.parse(_run(implementation.manifests_command, kubeconfig), source=f"output of {command}")
+            found += documents.parse(
+                commands.run(implementation.manifests_command, kubeconfig), source=f"output of {command}"
+            )
         for path in implementation.manifests:
             found += documents.read(Path(path))
     except documents.DocumentError as error:
@@ -120,31 +147,15 @@ def _manifests(implementation: Implementation, kubeconfig: Path) -> list[Json]:
     return found
 
 
-def _run(command: Sequence[str], kubeconfig: Path) -> str:
-    line = " ".join(command)
-    try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Infrastructure(f"{line}: {error}") from error
-    if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-8:])
-        raise Infrastructure(f"{line}: exit code {done.returncode}: {last or 'no message'}")
-    return done.stdout
-
-
-def _apply(kube: Kube, document: Json) -> None:
-    """Apply a document; wait for its kind, and for a webhook that is not up yet."""
+def _apply(kube: Kube, document: Json) -> bool:
+    """Apply a document; wait for its kind, and for a webhook that is not up yet. Gives whether it made the object."""
     name = f"{document['kind']} {document['metadata']['name']}"
     deadline = time.monotonic() + _KIND_SECONDS
     while True:
         try:
+            metadata = document["metadata"]
+            path = kube.resource(document["apiVersion"], document["kind"]).path
+            new = kube.find(path(metadata.get("namespace", ""), metadata["name"])) is None
             kube.apply(document, strict=False)
         except KubeError as error:
             transient = error.status == 404 or "failed calling webhook" in error.message
@@ -152,23 +163,7 @@ def _apply(kube: Kube, document: Json) -> None:
                 raise Infrastructure(f"{name} cannot be installed: {error.message}") from error
             time.sleep(0.1)
         else:
-            return
-
-
-def _wait_deployments(kube: Kube, names: Sequence[str]) -> None:
-    for name in names:
-        namespace, _, deployment = name.partition("/")
-        try:
-            document = kube.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
-            expected = readiness.expected_of({**document, "kind": "Deployment"})
-            if expected is not None:
-                readiness.wait_ready(kube, namespace, [expected], seconds=READY_SECONDS)
-        except KubeError as error:
-            raise Infrastructure(
-                f"Deployment {name}, which the implementation's file names: {error.message}"
-            ) from error
-        except MeshError as error:
-            raise Infrastructure(f"Deployment {name} does not become ready: {error}") from error
+            return new
 
 
 def _wait_bundles(kube: Kube, documents_: Sequence[Json]) -> None:
@@ -197,72 +192,7 @@ def _without_bundle(configuration: Json) -> list[str]:
     ]
 
 
-def _wait_rollouts(kube: Kube, names: Sequence[str]) -> None:
-    """Wait until no pod of an earlier installation answers any more."""
-    deadline = time.monotonic() + READY_SECONDS
-    for name in names:
-        namespace, _, deployment = name.partition("/")
-        while True:
-            found = kube.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
-            status = found.get("status") or {}
-            wanted = found["spec"].get("replicas", 1)
-            counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
-            if status.get("observedGeneration", 0) >= found["metadata"]["generation"] and counts == [wanted] * 3:
-                break
-            if time.monotonic() > deadline:
-                raise Infrastructure(f"Deployment {name} is not rolled out after {READY_SECONDS:g} s")
-            time.sleep(0.1)
-
-
-def _wait_injection(kube: Kube, implementation: Implementation) -> None:
-    """Wait until a Pod that is created (as a dry run) comes back injected."""
-    if not (implementation.injection_labels and implementation.proxy_container):
-        return
-    namespace = f"mesh-probe-{secrets.token_hex(3)}"
-    labels = dict(implementation.injection_labels)
-    kube.create(
-        "/api/v1/namespaces",
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}},
-    )
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "probe", "namespace": namespace},
-        "spec": {"containers": [{"name": "probe", "image": WORKLOAD_IMAGE}]},
-    }
-    deadline = time.monotonic() + READY_SECONDS
-    last = "the pod came back without its proxy"
-    try:
-        while time.monotonic() < deadline:
-            try:
-                spec = kube.create(f"/api/v1/namespaces/{namespace}/pods", pod, dryRun="All")["spec"]
-            except KubeError as error:
-                last = error.message
-            else:
-                containers = (*(spec.get("initContainers") or ()), *spec["containers"])
-                if any(one["name"] == implementation.proxy_container for one in containers):
-                    return
-            time.sleep(0.05)
-    finally:
-        kube.delete(f"/api/v1/namespaces/{namespace}")
-    raise Infrastructure(
-        f"{implementation.name}: the injection webhook does not answer after {READY_SECONDS:g} s: {last}"
-    )
-
-
-def _installed(kube: Kube) -> dict[str, str]:
-    namespace, name = _RECORD
-    found = kube.find(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
-    return dict(found["data"]) if found else {}
-
-
-def _write_record(kube: Kube, implementation: str, digest: str) -> None:
-    namespace, name = _RECORD
-    kube.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": namespace},
-            "data": {"name": implementation, "digest": digest},
-        }
-    )
+def _without_known_kinds(kube: Kube, found: Sequence[Json]) -> list[Json]:
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    known = {one["metadata"]["name"] for one in kube.list(path)}
+    return [one for one in found if one["kind"] != "CustomResourceDefinition" or one["metadata"]["name"] not in known]

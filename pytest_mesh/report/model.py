@@ -62,6 +62,8 @@ def build(
             "url": implementation.url,
             "version": implementation.version,
             "contact": list(implementation.contact),
+            **({"revision": implementation.revision} if implementation.revision else {}),
+            "convergenceSeconds": implementation.convergence_seconds,
         },
         "suite": {**suite, "oracle": "unconfirmed"},
         "environment": dict(environment),
@@ -80,7 +82,7 @@ def build(
 
 def claims(implementation: Implementation, feature: str) -> bool:
     """Whether the implementation's file declares a feature."""
-    return implementation.features == "all" or feature in implementation.features
+    return implementation.claims(feature)
 
 
 def _profile(

@@ -50,6 +50,12 @@ def totals(evidence: Sequence[Evidence]) -> str:
     return f"{len(evidence)} checks: {said}{spent}"
 
 
+def proven(evidence: Sequence[Evidence], features: Sequence[FeatureData]) -> list[str]:
+    """Name the features of which every check ran and passed: what a file that claims nothing may claim."""
+    grouped = by_feature(evidence)
+    return sorted(one.id for one in features if standing(grouped.get(one.id, ()), claimed=False) == "supported")
+
+
 def _order(feature: FeatureData) -> tuple[int, str]:
     return {"core": 0, "extended": 1}.get(feature.level, 2), feature.id
 

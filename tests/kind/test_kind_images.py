@@ -13,7 +13,7 @@ from pytest_mesh.clusters.kind import images, logs, packages, recipes
 from pytest_mesh.clusters.kind.cluster import KindCluster
 from pytest_mesh.clusters.kind.programs import KindError
 from pytest_mesh.contracts import WORKLOAD_IMAGE, Image
-from pytest_mesh.implementations.loader import workload_image
+from pytest_mesh.implementations.running import workload_image
 
 
 @pytest.fixture

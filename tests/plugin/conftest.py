@@ -40,6 +40,8 @@ IMPLEMENTATION = """
 format = 1
 [implementation]
 name = "fake"
+[install]
+already_there = true
 [conformance]
 features = "all"
 convergence_seconds = 2

@@ -27,6 +27,11 @@ def suite(project, body: str) -> None:
     project.pytester.makepyfile("import pytest\nfrom pytest_mesh.failures import *\n" + body)
 
 
+def declare(project, features: str) -> None:
+    path = project.path / "fake.toml"
+    path.write_text(path.read_text().replace('"all"', features))
+
+
 def test_checks_become_a_table_a_report_and_properties(project):
     suite(
         project,
@@ -109,7 +114,7 @@ def test_a_machine_that_lacks_something_is_one_line_and_exit_code_10(project, mo
 
 
 def test_a_suite_that_executed_no_check_never_ends_with_0(project):
-    (project.path / "fake.toml").write_text('format = 1\n[implementation]\nname = "fake"\n')
+    declare(project, '["Two"]')
     suite(
         project,
         """
@@ -123,6 +128,45 @@ def test_one(mesh_namespace): pass
     assert result.ret == 10
     result.stdout.fnmatch_lines(["*not applicable: implementation 'fake' does not declare One*"])
     assert project.events == []
+
+
+def test_a_declared_feature_that_is_not_in_the_catalogue_is_a_usage_error_that_names_the_line(project):
+    declare(project, '["One", "Thre"]')
+    suite(
+        project,
+        """
+@pytest.mark.mesh_feature("One")
+def test_one(): pass
+""",
+    )
+
+    result = project.run()
+
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["*fake.toml:8: conformance.features[[]1]: 'Thre' is not known here; did you mean 'Three'?"]
+    )
+
+
+def test_inferred_features_run_every_check_and_end_with_the_list_to_declare(project):
+    declare(project, '"inferred"')
+    suite(
+        project,
+        """
+@pytest.mark.mesh_feature("One")
+def test_one(): pass
+
+@pytest.mark.mesh_feature("Two")
+def test_two(): assert False
+""",
+    )
+
+    result = project.run("--mesh-report=report.yaml")
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(['mesh: proven: features = [[]"One"]'])
+    (profile,) = yaml.safe_load((project.path / "report.yaml").read_text())["profiles"]
+    assert profile["core"]["supportedFeatures"] == ["One"]
 
 
 def test_a_feature_that_is_not_in_the_catalogue_is_a_usage_error(project):

@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from pytest_mesh.contracts import Image
-from pytest_mesh.implementations.loader import interpreter_paths
+from pytest_mesh.implementations.running import interpreter_paths
 
 SHELL = "tests/shell"
 """The host's root with nothing of its own: a container names its command."""

@@ -1,0 +1,244 @@
+"""Holds an implementation's file against a cluster: is what it names there, and does a Pod come back injected?
+
+It makes one namespace for the time of the look, and in it a Pod as a dry run. It
+judges the file, not the mesh: a finding names the key that is probably wrong.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pytest_mesh import readiness
+from pytest_mesh.contracts import WORKLOAD_IMAGE, Implementation, Json
+from pytest_mesh.failures import Infrastructure
+from pytest_mesh.implementations import webhooks
+from pytest_mesh.implementations.findings import Finding
+from pytest_mesh.kube import Kube, KubeError
+from pytest_mesh.lifetime import made_namespace
+
+T = TypeVar("T")
+
+READY_SECONDS = 60.0
+"""Budget for Deployments to become Ready and for webhooks to answer."""
+_UNSELECTED_SECONDS = 5.0
+"""How long a webhook may come late that no object names yet."""
+_POLL_SECONDS = 0.05
+_WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+@dataclass(slots=True)
+class Look:
+    """What was found; what could not be looked at for want of rights stands in ``unseen``."""
+
+    findings: list[Finding] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+
+
+def look(kube: Kube, implementation: Implementation, *, seconds: float) -> Look:
+    """Look at everything that the file names; ``seconds`` is what may still come up. Raises ``Infrastructure``."""
+    looking = _Looking(kube, implementation, seconds)
+    looking.control_plane()
+    if implementation.injection_labels or implementation.root_config_map[0]:
+        looking.namespace_of_the_mesh()
+    looking.root_secret()
+    return looking.seen
+
+
+def require_control_plane(kube: Kube, implementation: Implementation) -> None:
+    """Raise ``Infrastructure`` unless the control plane comes up."""
+    looking = _Looking(kube, implementation, READY_SECONDS)
+    looking.control_plane()
+    _raise_for(looking)
+
+
+def require(kube: Kube, implementation: Implementation, *, injection: bool) -> list[str]:
+    """Raise ``Infrastructure`` unless the control plane is up and injects; give what could not be looked at."""
+    looking = _Looking(kube, implementation, READY_SECONDS)
+    looking.control_plane()
+    if injection and not looking.seen.findings:
+        looking.namespace_of_the_mesh(roots=False)
+    _raise_for(looking)
+    return looking.seen.unseen
+
+
+def _raise_for(looking: _Looking) -> None:
+    if looking.seen.findings:
+        lines = "\n".join(f"  {one}" for one in looking.seen.findings)
+        raise Infrastructure(f"the mesh is not on this cluster as its file says:\n{lines}")
+
+
+class _Looking:
+    def __init__(self, kube: Kube, implementation: Implementation, seconds: float) -> None:
+        self._kube = kube
+        self._file = implementation
+        self._seconds = seconds
+        self.seen = Look()
+
+    # ------------------------------------------------------------ the control plane
+
+    def control_plane(self) -> None:
+        """Look at its namespace and its Deployments."""
+        namespace = self._file.namespace
+        absent = bool(namespace) and self._ask(f"namespace {namespace}", lambda: self._is_absent(namespace))
+        if absent:
+            there = self._names("/api/v1/namespaces")
+            key = "install.namespace" if "install.namespace" in self._file.lines else "install.ready"
+            self._note(key, f"there is no namespace {namespace!r} on this cluster (there are: {there})")
+            return
+        for index, name in enumerate(self._file.ready):
+            self._ask(f"Deployment {name}", lambda name=name, index=index: self._deployment(name, index))  # type: ignore[misc]
+
+    def _deployment(self, name: str, index: int) -> None:
+        namespace, _, own = name.partition("/")
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        key = f"install.ready[{index}]"
+        found = self._kube.find(f"{path}/{own}")
+        if found is None:
+            self._note(key, f"there is no Deployment {name} (namespace {namespace} has: {self._names(path)})")
+            return
+        deadline = time.monotonic() + self._seconds
+        while not _is_ready(found):
+            if time.monotonic() >= deadline:
+                status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
+                reasons = self._reasons(namespace, found)
+                self._note(
+                    key, f"Deployment {name} has {status.get('readyReplicas', 0)} of {wanted} pods Ready{reasons}"
+                )
+                return
+            time.sleep(_POLL_SECONDS)
+            found = self._kube.get(f"{path}/{own}")
+
+    def _reasons(self, namespace: str, deployment: Json) -> str:
+        expected = readiness.expected_of({**deployment, "kind": "Deployment"})
+        pods = self._kube.list(f"/api/v1/namespaces/{namespace}/pods") if expected else []
+        said = [readiness.problem(pod) for pod in pods if expected and expected.matches(pod)]
+        return "".join(f"; {': '.join(filter(None, one))}" for one in dict.fromkeys(said) if one)
+
+    # ------------------------------------------------------------ a namespace of the mesh
+
+    def namespace_of_the_mesh(self, *, roots: bool = True) -> None:
+        """Make a namespace as tests get it; look at what becomes of a Pod in it, and at the trust bundle."""
+        labels = dict(self._file.injection_labels)
+        if labels and self._file.proxy_container:
+            configurations = self._ask("webhooks", lambda: self._kube.list(_WEBHOOKS)) or []
+            if "webhooks" not in self.seen.unseen and not self._selected(configurations, labels):
+                return
+        name = f"mesh-probe-{secrets.token_hex(3)}"
+        with made_namespace(self._kube, name, labels, keep=lambda: False):
+            if labels and self._file.proxy_container:
+                self._injection(name)
+            if roots and self._file.root_config_map[0]:
+                self._ask("the trust bundle", lambda: self._trust_bundle(name))
+
+    def _selected(self, configurations: list[Json], labels: Mapping[str, str]) -> bool:
+        deadline = time.monotonic() + min(self._seconds, _UNSELECTED_SECONDS)
+        while not webhooks.selecting(configurations, labels):
+            if time.monotonic() >= deadline:
+                key = "injection.revision" if self._file.revision else "injection.labels"
+                wanted = "; ".join(webhooks.selectors(configurations)) or "nothing: there is no webhook for Pods"
+                self._note(key, f"no webhook takes Pods of a namespace labelled {_pairs(labels)} (they take: {wanted})")
+                return False
+            time.sleep(_POLL_SECONDS)
+            configurations = self._kube.list(_WEBHOOKS)
+        return True
+
+    def _injection(self, namespace: str) -> None:
+        plain = {"containers": [{"name": "probe", "image": WORKLOAD_IMAGE}]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": namespace}, "spec": plain}
+        deadline = time.monotonic() + max(self._seconds, _UNSELECTED_SECONDS)
+        while True:
+            try:
+                spec = self._kube.create(f"/api/v1/namespaces/{namespace}/pods", pod, dryRun="All")["spec"]
+            except KubeError as error:
+                last = f"a Pod cannot be created: {error.message}"
+            else:
+                containers = {one["name"]: one for one in (*(spec.get("initContainers") or ()), *spec["containers"])}
+                if len(containers) > 1:
+                    self._contents(containers)
+                    return
+                last = "a Pod comes back as it was, without a proxy"
+            if time.monotonic() >= deadline:
+                self._note("injection.labels", f"namespace labelled {_pairs(self._file.injection_labels)}: {last}")
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _contents(self, containers: Mapping[str, Json]) -> None:
+        """Hold the names that the file gives against an injected Pod."""
+        for key in ("proxy_container", "init_container"):
+            wanted = getattr(self._file, key)
+            if wanted and wanted not in containers:
+                others = ", ".join(sorted(set(containers) - {"probe"}))
+                self._note(f"injection.{key}", f"an injected Pod has no container {wanted!r} (injected: {others})")
+        env = (containers.get(self._file.proxy_container) or {}).get("env") or ()
+        told = next((str(one.get("value", "")) for one in env if one["name"] == "TRUST_DOMAIN"), "")
+        if told and told != self._file.trust_domain:
+            self._note("identity.trust_domain", f"is {self._file.trust_domain!r}; the injected proxy is told {told!r}")
+
+    def _trust_bundle(self, namespace: str) -> None:
+        name, key = self._file.root_config_map
+        path = f"/api/v1/namespaces/{namespace}/configmaps"
+        deadline = time.monotonic() + max(self._seconds, _UNSELECTED_SECONDS)
+        found = self._kube.find(f"{path}/{name}")
+        while key not in ((found or {}).get("data") or {}) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            found = self._kube.find(f"{path}/{name}")
+        if found is None:
+            self._note(
+                "identity.root_config_map",
+                f"no ConfigMap {name!r} comes into a namespace of the mesh (there are: {self._names(path)})",
+            )
+        elif key not in (found.get("data") or {}):
+            has = ", ".join(sorted(found.get("data") or {})) or "none"
+            self._note("identity.root_config_map[1]", f"ConfigMap {name} has no key {key!r} (it has: {has})")
+
+    def root_secret(self) -> None:
+        """Look whether the Secret with the root is there and has the key."""
+        namespace, name, key = self._file.root_secret
+        if not name:
+            return
+        path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        found: list[Json | None] = []
+        self._ask(f"Secret {namespace}/{name}", lambda: found.append(self._kube.find(path)))
+        if found and found[0] is None:
+            self._note("identity.root_secret", f"there is no Secret {namespace}/{name}")
+        elif found and found[0] is not None and key not in (found[0].get("data") or {}):
+            has = ", ".join(sorted(found[0].get("data") or {})) or "none"
+            self._note("identity.root_secret[2]", f"Secret {namespace}/{name} has no key {key!r} (it has: {has})")
+
+    # ------------------------------------------------------------ inside
+
+    def _is_absent(self, namespace: str) -> bool:
+        return self._kube.find(f"/api/v1/namespaces/{namespace}") is None
+
+    def _names(self, path: str) -> str:
+        try:
+            return ", ".join(sorted(one["metadata"]["name"] for one in self._kube.list(path))) or "none"
+        except KubeError as error:
+            return f"unknown: {error.message}"
+
+    def _ask(self, what: str, ask: Callable[[], T]) -> T | None:
+        """Ask the API server; None, and a line in ``unseen``, where this user may not."""
+        try:
+            return ask()
+        except KubeError as error:
+            if error.status != 403:
+                raise Infrastructure(f"{what}: {error}") from error
+            self.seen.unseen.append(what)
+            return None
+
+    def _note(self, key: str, rule: str) -> None:
+        self.seen.findings.append(Finding.at(self._file, key, rule, "cluster"))
+
+
+def _is_ready(deployment: Json) -> bool:
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    seen = int(status.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 0))
+    return seen and int(status.get("readyReplicas", 0)) >= int(wanted)
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())
