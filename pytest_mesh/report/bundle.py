@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mesh import documents
-from pytest_mesh.contracts import Cluster, Json
+from pytest_mesh.contracts import Cluster, Implementation, Json
+from pytest_mesh.implementations import commands
+from pytest_mesh.kube import Kube
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.report.redaction import redact, redact_text, secret_values, without
 
 _log = logging.getLogger(__name__)
+
+_COMMAND_SECONDS = 30.0
+_CONTROL_PLANE_LINES = 2000
 
 
 def directory_of(root: Path, check: str) -> Path:
@@ -83,11 +88,56 @@ def _save_pod(below: _Writer, namespace: MeshNamespace, pod: Json) -> None:
             f"{name}-{container}.log",
             lambda container=container: redact_text(namespace.logs(name, container)),  # type: ignore[misc]
         )
-    if namespace.implementation.admin_port and namespace.implementation.proxy_container in containers:
+    implementation = namespace.implementation
+    if implementation.proxy_container not in containers:
+        return
+    if implementation.config_dump_command:
+        below.attempt(f"{name}-config-dump.json", lambda: _told_by_command(namespace, name))
+    elif implementation.admin_port:
         below.attempt(
             f"{name}-config-dump.json",
             lambda: json.dumps(redact(namespace.proxy(name).config_dump()), indent=1),
         )
+
+
+def _told_by_command(namespace: MeshNamespace, pod: str) -> str:
+    """Give what the implementation's own command says of a proxy's configuration: JSON, or whatever text it prints."""
+    command = [
+        argument.replace("{pod}", pod).replace("{namespace}", namespace.name)
+        for argument in namespace.implementation.config_dump_command
+    ]
+    text = commands.run(command, namespace.cluster.kubeconfig, seconds=_COMMAND_SECONDS)
+    try:
+        return json.dumps(redact(json.loads(text)), indent=1)
+    except json.JSONDecodeError:
+        return redact_text(text)
+
+
+def save_control_plane(below: Path, kube: Kube, implementation: Implementation) -> None:
+    """Write the last lines of every log of the control plane's namespace, and its events; what cannot be had is said."""
+    namespace = implementation.namespace
+    if not namespace:
+        return
+    directory = below / "control-plane"
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    writer = _Writer(directory, frozenset())
+    writer.attempt("events.txt", lambda: _events(kube.list(f"/api/v1/namespaces/{namespace}/events")))
+    pods: list[Json] = []
+
+    def read_pods() -> str:
+        pods.extend(kube.list(f"/api/v1/namespaces/{namespace}/pods"))
+        return documents.write(*(redact(one) for one in pods))
+
+    writer.attempt("pods.yaml", read_pods)
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        for container in (one["name"] for one in pod["spec"]["containers"]):
+            writer.attempt(
+                f"{name}-{container}.log",
+                lambda name=name, container=container: redact_text(  # type: ignore[misc]
+                    kube.logs(namespace, name, container, lines=_CONTROL_PLANE_LINES)
+                ),
+            )
 
 
 def _events(events: list[Any]) -> str:

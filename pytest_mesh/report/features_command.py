@@ -25,18 +25,26 @@ class _Listener:
         self.features = list(session.config.stash[RUN].features.values())
 
 
-@click.command()
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--suite", default="mesh_conformance", show_default=True, help="Package of the suite.")
-def command(output: str, suite: str) -> None:
-    """List every feature that a suite can judge."""
+def catalogue(suite: str) -> list[FeatureData]:
+    """Give every feature that a suite can judge; raises ``LookupError`` when it cannot be collected."""
     listener = _Listener()
     # The directory in which the command is called, and its configuration, have no say in what a suite can judge.
     own = ["-c", os.devnull, "--rootdir", tempfile.gettempdir(), "-W", "ignore", "-p", "no:cacheprovider"]
     code = pytest.main(["--pyargs", suite, "--collect-only", "-p", "no:terminal", *own], plugins=[listener])
     if code not in {0, 5}:
-        raise click.ClickException(f"{suite} cannot be collected (pytest's exit code {int(code)})")
-    rows = sorted(listener.features, key=lambda one: (one.profile, one.level, one.id))
+        raise LookupError(f"{suite} cannot be collected (pytest's exit code {int(code)})")
+    return sorted(listener.features, key=lambda one: (one.profile, one.level, one.id))
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--suite", default="mesh_conformance", show_default=True, help="Package of the suite.")
+def command(output: str, suite: str) -> None:
+    """List every feature that a suite can judge."""
+    try:
+        rows = catalogue(suite)
+    except LookupError as error:
+        raise click.ClickException(str(error.args[0])) from error
     if output == "json":
         click.echo(json.dumps([{"id": one.id, "profile": one.profile, "level": one.level} for one in rows], indent=1))
         return

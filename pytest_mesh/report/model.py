@@ -6,7 +6,7 @@ claimed and not proven is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_mesh.contracts import Evidence, Implementation, Json, Outcome
@@ -14,6 +14,8 @@ from pytest_mesh.hooks import FeatureData
 
 API_VERSION = "conformance.pytest-mesh.dev/v1alpha1"
 Standing = Literal["supported", "failed", "unproven", "unsupported"]
+Claims = Callable[[str], bool]
+"""Whether a feature was declared."""
 
 _SKIPPED: frozenset[Outcome] = frozenset({"skipped", "not-applicable"})
 
@@ -47,9 +49,6 @@ def build(
     exit_code: int,
 ) -> Json:
     """Give the report as JSON; ``date`` is RFC 3339, ``exit_code`` the run's."""
-    known = {feature.id: feature for feature in features}
-    grouped = by_feature(evidence)
-    profiles = sorted({feature.profile for feature in features})
     return {
         "apiVersion": API_VERSION,
         "kind": "ConformanceReport",
@@ -67,9 +66,18 @@ def build(
         },
         "suite": {**suite, "oracle": "unconfirmed"},
         "environment": dict(environment),
+        **judged(evidence, features, implementation.claims),
+    }
+
+
+def judged(evidence: Sequence[Evidence], features: Sequence[FeatureData], claimed: Claims) -> Json:
+    """Give the part of a report that follows from its checks: profiles, provisional tests, tests."""
+    known = {feature.id: feature for feature in features}
+    grouped = by_feature(evidence)
+    return {
         "profiles": [
-            _profile(name, [one for one in features if one.profile == name], grouped, implementation)
-            for name in profiles
+            _profile(name, [one for one in features if one.profile == name], grouped, claimed)
+            for name in sorted({feature.profile for feature in features})
         ],
         "succeededProvisionalTests": sorted(
             one.check
@@ -89,7 +97,7 @@ def _profile(
     name: str,
     features: Sequence[FeatureData],
     grouped: Mapping[str, Sequence[Evidence]],
-    implementation: Implementation,
+    claimed: Claims,
 ) -> Json:
     found = [one for feature in features for one in grouped.get(feature.id, ())]
     profile: Json = {"name": name, "summary": _summary(found)}
@@ -98,12 +106,12 @@ def _profile(
         checks = [one for feature in of_level for one in grouped.get(feature.id, ())]
         if level == "extended" and not checks:
             continue
-        profile[level] = _level(of_level, checks, grouped, implementation)
+        profile[level] = _level(of_level, checks, grouped, claimed)
     profile["inconclusiveTests"] = sorted(
         one.check for one in found if one.outcome in {"inconclusive", "infrastructure"}
     )
     profile["waivedTests"] = [
-        {"id": one.check, "reason": one.message}
+        {"id": one.check, "reason": one.message, **one.facts.get("waiver", {})}
         for one in sorted(found, key=lambda x: x.check)
         if one.outcome == "waived"
     ]
@@ -114,9 +122,9 @@ def _level(
     features: Sequence[FeatureData],
     checks: Sequence[Evidence],
     grouped: Mapping[str, Sequence[Evidence]],
-    implementation: Implementation,
+    claimed: Claims,
 ) -> Json:
-    standings = {one.id: standing(grouped.get(one.id, ()), claimed=claims(implementation, one.id)) for one in features}
+    standings = {one.id: standing(grouped.get(one.id, ()), claimed=claimed(one.id)) for one in features}
     failed = sorted(one.check for one in checks if one.outcome == "failed")
     skipped = sorted(one.check for one in checks if one.outcome in _SKIPPED)
     unproven = sorted(name for name, word in standings.items() if word == "unproven")
