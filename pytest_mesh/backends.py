@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 
 from pytest_mesh.contracts import Cluster, Json
@@ -112,17 +111,26 @@ class ExistingBackend:
         return None
 
     def start(self, request: ClusterRequest) -> Cluster:
-        from pytest_mesh.clusters.existing import ExistingCluster
+        from pytest_mesh.clusters.existing import contexts
+        from pytest_mesh.clusters.existing.cluster import ExistingCluster
 
-        path = request.kubeconfig or Path(os.environ.get("KUBECONFIG", "~/.kube/config")).expanduser()
-        if not path.is_file():
-            raise Infrastructure(f"--mesh-cluster=existing: no kubeconfig at {path}: name one by --mesh-kubeconfig")
-        return ExistingCluster(name=request.context or "existing", kubeconfig=path)
+        assert request.directory is not None  # noqa: S101 - the session gives one
+        chosen = contexts.choose(
+            request.kubeconfig, request.context or "", told=request.context_told, environ=os.environ
+        )
+        request.progress(f"cluster: context {chosen.context!r} of {chosen.source}: {chosen.server}")
+        return ExistingCluster(
+            name=chosen.context,
+            kubeconfig=contexts.write(chosen, request.directory),
+            registry=request.image_registry,
+            tag=request.image_tag,
+            pull_secret=request.image_pull_secret,
+        )
 
     def attach(self, handle: Json) -> Cluster:
-        from pytest_mesh.clusters.existing import ExistingCluster
+        from pytest_mesh.clusters.existing.cluster import ExistingCluster
 
-        return ExistingCluster(name=handle["name"], kubeconfig=Path(handle["kubeconfig"]))
+        return ExistingCluster.attach(handle)
 
 
 def shipped() -> dict[str, Backend]:

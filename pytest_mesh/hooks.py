@@ -26,6 +26,13 @@ class ClusterRequest:
     """Name that was asked for; empty = the backend's own choice, for which ``name`` is there."""
     kind_config: Path | None = None
     kind_image: str = ""
+    context_told: bool = False
+    """Whether ``context`` stood on the command line."""
+    directory: Path | None = None
+    """A directory (mode 0700) of the run's own, removed at its end."""
+    image_registry: str = ""
+    image_tag: str = ""
+    image_pull_secret: str = ""
 
 
 class Backend(Protocol):

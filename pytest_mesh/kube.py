@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from pytest_mesh.contracts import Json
 from pytest_mesh.failures import Infrastructure, hidden
+from pytest_mesh.tenancy import Tenancy
 from pytest_mesh.workloads.http1 import Message, MessageReader
 
 __tracebackhide__ = hidden
@@ -77,6 +78,9 @@ class Kube:
         self._configuration = api_client.configuration
         self._pool = api_client.rest_client.pool_manager
         self._resources: dict[tuple[str, str], Resource] = {}
+        self.tenancy: Tenancy | None = None
+        """Rules of the cluster's owner, for namespaces that are made; None on a cluster of the run's own."""
+        self._guarded = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -96,6 +100,12 @@ class Kube:
         except (config.ConfigException, OSError) as error:
             raise Infrastructure(f"kubeconfig {kubeconfig or '(default)'}: {error}") from error
         return cls(api_client)
+
+    def within(self, tenancy: Tenancy, *, guarded: bool) -> Kube:
+        """Give a client that keeps to a tenancy; ``guarded`` = it also changes nothing that is not the run's own."""
+        inside = Kube(self._client)
+        inside.tenancy, inside._guarded = tenancy, guarded
+        return inside
 
     # ------------------------------------------------------------ requests
 
@@ -126,6 +136,8 @@ class Kube:
     ) -> Any:
         import urllib3
 
+        if self._guarded and self.tenancy is not None:
+            self.tenancy.check(method, path, body, params or {})
         url = self._configuration.host.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
         headers = {"accept": "application/json"}
         token = self._token()

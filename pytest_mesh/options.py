@@ -72,6 +72,14 @@ ROWS = (
         switch=True,
         help="existing: install the implementation (cluster-scoped objects included)",
     ),
+    Row(name="image-registry", default="", metavar="PREFIX", help="existing: where the images of the harness are"),
+    Row(name="image-tag", default="", metavar="TAG", help="existing: their tag in the registry (default: our version)"),
+    Row(
+        name="image-pull-secret",
+        default="",
+        metavar="SECRET",
+        help="existing: what pods pull them with, NAMESPACE/NAME of a Secret or a file as docker login writes it",
+    ),
     Row(name="split-delta", default="5", metavar="POINTS", help="error of a share that a split check must find"),
     Row(name="seed", default="0", metavar="N", help="seed of whatever the run generates"),
 )
@@ -95,6 +103,9 @@ class Options:
     kubeconfig: str
     context: str
     install: bool
+    image_registry: str
+    image_tag: str
+    image_pull_secret: str
     split_delta: float
     seed: int
     sources: Mapping[str, Source]
@@ -121,6 +132,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
         if row.choices and value not in row.choices:
             raise pytest.UsageError(unknown(row.flag, value, row.choices, source=_named(row, source)))
         values[row.name], sources[row.name] = value, source
+    _refuse_useless(values["cluster"], sources)
     return Options(
         cluster=values["cluster"],
         implementation=values["implementation"],
@@ -131,9 +143,12 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
         kind_config=_file(config, "kind-config", values),
         kind_image=values["kind-image"],
         artifacts=values["artifacts"],
-        kubeconfig=values["kubeconfig"],
+        kubeconfig=_file(config, "kubeconfig", values) if values["cluster"] == "existing" else values["kubeconfig"],
         context=values["context"],
         install=_switch("install", values),
+        image_registry=_image_registry(values["image-registry"]),
+        image_tag=_image_tag(values["image-tag"]),
+        image_pull_secret=values["image-pull-secret"],
         split_delta=_points(values["split-delta"]),
         seed=_integer("seed", values["seed"]),
         sources=sources,
@@ -189,6 +204,28 @@ def _switch(name: str, values: Mapping[str, str]) -> bool:
 def _cluster_name(text: str) -> str:
     if text and not _NAME.fullmatch(text):
         raise pytest.UsageError(f"--mesh-cluster-name: {text!r}: want a-z, 0-9 and - (not at the ends), at most 40")
+    return text
+
+
+def _refuse_useless(cluster: str, sources: Mapping[str, Source]) -> None:
+    """Refuse a flag that the backend would not obey; what an ini file or the environment says is for other runs too."""
+    for name, reason in _NOT_EXISTING.items():
+        if cluster == "existing" and sources[name] == "flag":
+            raise pytest.UsageError(f"--mesh-{name}: not on --mesh-cluster=existing: {reason}")
+    for name in _ONLY_EXISTING:
+        if cluster in {"local", "kind"} and sources[name] == "flag":
+            raise pytest.UsageError(f"--mesh-{name}: is for --mesh-cluster=existing, not {cluster}")
+
+
+def _image_registry(text: str) -> str:
+    if text and not _REGISTRY.fullmatch(text):
+        raise pytest.UsageError(f"--mesh-image-registry: {text!r} is no HOST[:PORT][/PATH] in small letters")
+    return text
+
+
+def _image_tag(text: str) -> str:
+    if text and not _TAG.fullmatch(text):
+        raise pytest.UsageError(f"--mesh-image-tag: {text!r} is no tag")
     return text
 
 

@@ -162,6 +162,8 @@ class Run:
         """Remove the cluster (not in a worker), and say where it is when it is kept."""
         if self._relay is not None:
             self._relay.close()
+        if self._session is not None and self.worker:
+            self._session.close()
         if self._shared is None or self.worker:
             return
         try:
@@ -172,7 +174,7 @@ class Run:
 
     def _release(self) -> None:
         started = time.monotonic()
-        if self.failed:
+        if self.failed and self.options.cluster != "existing":
             self._save_backend()
         try:
             message = self.session().release(failed=self.failed)

@@ -11,12 +11,15 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pytest_mesh.backends import SHARED_NAME
+from pytest_mesh.clusters.existing.cluster import ExistingCluster
+from pytest_mesh.clusters.existing.visit import Visit
 from pytest_mesh.contracts import Cluster, Implementation, Progress
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.hooks import Backend, ClusterRequest
@@ -58,6 +61,16 @@ class MeshSession:
         self._controller_pid = controller_pid
         self._cluster: Cluster | None = None
         self._mesh: Mesh | None = None
+        self._visit: Visit | None = None
+
+    @property
+    def run(self) -> str:
+        """Name of this run, the same in all its processes: it labels what the run makes on somebody's cluster."""
+        with self._lock("run"):
+            path = self.shared / "run.id"
+            if not path.exists():
+                _write(path, secrets.token_hex(4))
+            return path.read_text()
 
     def cluster(self) -> Cluster:
         """Give the run's cluster; raises ``Infrastructure``, the same one each time."""
@@ -94,7 +107,9 @@ class MeshSession:
         """End the run (controller only): remove the cluster, or say in one line how to use and remove the kept one."""
         data = json.loads((self.shared / "cluster.json").read_text())
         cluster = self.standing()
-        if data["found"] or cluster.backend == "existing":
+        if isinstance(cluster, ExistingCluster):
+            return self._visiting(cluster).end() if (self.shared / "mesh.begun").exists() else ""
+        if data["found"]:
             return ""
         if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
             kind = cluster.backend == "kind"
@@ -120,7 +135,34 @@ class MeshSession:
         _write(handle, json.dumps({"handle": cluster.handle(), "found": found}))
         return cluster
 
+    def close(self) -> None:
+        """End what runs in the background of this process."""
+        if self._visit is not None:
+            self._visit.close()
+
+    def _visiting(self, cluster: ExistingCluster) -> Visit:
+        if self._visit is None:
+            self._visit = Visit(cluster, run=self.run, controller=self._controller_pid, shared=self.shared)
+        return self._visit
+
+    def _arrive(self, cluster: ExistingCluster) -> Mesh:
+        """Be a guest on somebody's cluster; raises ``Infrastructure``."""
+        visit = self._visiting(cluster)
+        begun = self.shared / "mesh.begun"
+        if not begun.exists():
+            visit.begin(install=self.options.install, progress=self._progress)
+            _write(begun, "")
+        implementation = visit.fitted(self.implementation, self._progress)
+        installed = self.shared / "mesh.installed"
+        if not installed.exists():
+            if self.options.install:
+                installer.install(cluster, visit.installing, implementation, self._progress)
+            _write(installed, implementation.name)
+        return Mesh(cluster, implementation, visit.kube)
+
     def _install(self, cluster: Cluster) -> Mesh:
+        if isinstance(cluster, ExistingCluster):
+            return self._arrive(cluster)
         mesh = Mesh(
             cluster,
             self.implementation,
@@ -128,8 +170,7 @@ class MeshSession:
         )
         installed = self.shared / "mesh.installed"
         if not installed.exists():
-            if self.options.cluster != "existing" or self.options.install:
-                installer.install(cluster, mesh.kube, self.implementation, self._progress)
+            installer.install(cluster, mesh.kube, self.implementation, self._progress)
             _write(installed, self.implementation.name)
         return mesh
 
@@ -143,6 +184,11 @@ class MeshSession:
             progress=self._progress,
             kubeconfig=Path(self.options.kubeconfig) if self.options.kubeconfig else None,
             context=self.options.context or None,
+            context_told=self.options.sources["context"] == "flag",
+            directory=self.shared,
+            image_registry=self.options.image_registry,
+            image_tag=self.options.image_tag,
+            image_pull_secret=self.options.image_pull_secret,
             cluster_name=given,
             kind_config=Path(self.options.kind_config) if self.options.kind_config else None,
             kind_image=self.options.kind_image,

@@ -38,11 +38,22 @@ KINDS = {
         ("destinationrules", "DestinationRule", True),
     ],
     "/apis/apiextensions.k8s.io/v1": [("customresourcedefinitions", "CustomResourceDefinition", False)],
+    "/apis/admissionregistration.k8s.io/v1": [
+        ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False),
+        ("validatingwebhookconfigurations", "ValidatingWebhookConfiguration", False),
+    ],
+    "/apis/coordination.k8s.io/v1": [("leases", "Lease", True)],
+    "/apis/rbac.authorization.k8s.io/v1": [
+        ("rolebindings", "RoleBinding", True),
+        ("clusterroles", "ClusterRole", False),
+    ],
 }
 IMAGE = "pytest-mesh/workload"
 OBJECTS: dict[str, dict] = {}
 PROCESSES: dict[str, tuple[subprocess.Popen, list[int], int]] = {}
 LOCK = threading.RLock()
+DENIED: list[tuple[str, str]] = []
+"""What an access review denies: (``VERB RESOURCE``, where: empty = everywhere, ``unbound`` = without a RoleBinding, or a namespace)."""
 SKEW = float(os.environ.get("FAKE_SKEW", "0"))
 
 
@@ -54,6 +65,16 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
+
+
+def allowed(asked: dict) -> bool:
+    below = f"/{asked['subresource']}" if asked.get("subresource") else ""
+    right = f"{asked['verb']} {asked['resource']}{below}"
+    namespace = asked.get("namespace", "")
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/"
+    bound = any(key.startswith(bindings) for key in OBJECTS)
+    denied = {"", namespace or "everywhere"} | (set() if bound else {"unbound"})
+    return not any(one == right and where in denied for one, where in DENIED)
 
 
 def make_pod(namespace: str, deployment: dict) -> None:
@@ -167,6 +188,7 @@ def carry(namespace: str, pod: str, batch: dict) -> dict:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes: the second would wait 40 ms for an ACK
 
     def log_message(self, *_):
         pass
@@ -211,9 +233,22 @@ class Handler(BaseHTTPRequestHandler):
             return 200, "a line of log, token=abcdefghijkl\n"
         if self.command == "PATCH":
             return self.apply(path, body)
+        if body.get("kind") == "SelfSubjectReview":
+            return 201, {"status": {"userInfo": {"username": "system:serviceaccount:pytest-mesh:pytest-mesh"}}}
+        if body.get("kind") == "SelfSubjectRulesReview":
+            everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+            return 201, {"status": {"resourceRules": [] if DENIED else [everything], "incomplete": bool(DENIED)}}
+        if body.get("kind") == "SelfSubjectAccessReview":
+            return 201, {"status": {"allowed": allowed(body["spec"]["resourceAttributes"])}}
         if self.command == "POST":
+            if path == "/api/v1/namespaces":
+                body["metadata"]["uid"] = os.urandom(4).hex()
+                body["metadata"].setdefault("creationTimestamp", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
             return self.apply(f"{path}/{body['metadata']['name']}", body)
         if self.command == "DELETE":
+            wanted = (body.get("preconditions") or {}).get("uid")
+            if wanted and path in OBJECTS and OBJECTS[path]["metadata"].get("uid") != wanted:
+                return status(409, "Conflict", "the UID in the precondition does not match")
             return self.delete(path)
         if path in OBJECTS:
             return 200, OBJECTS[path]
@@ -246,6 +281,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main(directory: Path) -> None:
+    if (directory / "denied").exists():
+        for line in (directory / "denied").read_text().splitlines():
+            verb, resource, *where = line.split()
+            DENIED.append((f"{verb} {resource}", " ".join(where)))
+    if (directory / "objects.json").exists():
+        OBJECTS.update(json.loads((directory / "objects.json").read_text()))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     kubeconfig = {
