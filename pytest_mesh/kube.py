@@ -26,7 +26,7 @@ __tracebackhide__ = hidden
 FIELD_MANAGER = "pytest-mesh"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-_DATA = b"\x00"
+DATA = b"\x00"
 """Channel of a port-forward's data; the next one is for errors."""
 _CLOSE_SECONDS = 3.0
 
@@ -281,22 +281,12 @@ class Kube:
 
     def forwarded_get(self, namespace: str, pod: str, port: int, path: str, *, seconds: float = 10.0) -> bytes:
         """GET ``path`` from a port of a pod's loopback, by port-forward. Raises ``Infrastructure``."""
-        from kubernetes import stream
-
-        client: Any = stream.ws_client
         where = f"port-forward to {namespace}/{pod}:{port}"
-        target = f"{self._configuration.host.rstrip('/')}/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
-        headers = {"sec-websocket-protocol": "v4.channel.k8s.io"}
-        token = self._token()
-        if token:
-            headers["authorization"] = token
         try:
-            url = client.get_websocket_url(target, [("ports", port)])
-            websocket = client.create_websocket(self._configuration, url, headers)
+            websocket = self.forward(namespace, pod, port, seconds=seconds)
             try:
-                websocket.settimeout(seconds)
                 request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-                websocket.send_binary(_DATA + request.encode())
+                websocket.send_binary(DATA + request.encode())
                 answer = _forwarded_answer(websocket)
                 websocket.send_close()
             finally:
@@ -307,6 +297,25 @@ class Kube:
         if not answer.start.startswith("HTTP/1.1 200"):
             raise Infrastructure(f"{where}{path} answered {answer.start!r}")
         return answer.body
+
+    def forward(self, namespace: str, pod: str, port: int, *, seconds: float) -> Any:
+        """Open a WebSocket to a port of a pod's loopback; its frames begin with a channel's number (``DATA``).
+
+        The first frame of each channel holds the port. Raises what the library raises.
+        """
+        from kubernetes import stream
+
+        client: Any = stream.ws_client
+        target = f"{self._configuration.host.rstrip('/')}/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
+        headers = {"sec-websocket-protocol": "v4.channel.k8s.io"}
+        token = self._token()
+        if token:
+            headers["authorization"] = token
+        websocket = client.create_websocket(
+            self._configuration, client.get_websocket_url(target, [("ports", port)]), headers
+        )
+        websocket.settimeout(seconds)
+        return websocket
 
     def exec(self, namespace: str, pod: str, container: str, command: Sequence[str], *, seconds: float) -> Execution:
         """Run a command in a container. Raises ``Infrastructure``, also when it does not end in time."""
@@ -375,7 +384,7 @@ def _forwarded_answer(websocket: Any) -> Message:
         channel, data = frame[0], bytes(frame[1:])
         if channel not in opened:
             opened.add(channel)  # the first frame of each channel holds the port's number
-        elif channel != _DATA[0]:
+        elif channel != DATA[0]:
             raise ConnectionError(data.decode("utf-8", "replace"))
         elif messages := reader.feed(data):
             return messages[0]

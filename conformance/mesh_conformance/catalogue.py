@@ -12,6 +12,8 @@ SPEC = "istio-1.32"
 _NETWORKING = "https://istio.io/latest/docs/reference/config/networking/"
 _SECURITY = "https://istio.io/latest/docs/reference/config/security/"
 _SPIFFE = "https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md"
+_CSR = "https://github.com/istio/api/blob/master/security/v1alpha1/ca.proto"
+_CSR_NAMES = ("IST-ID-FROM-CALLER", "IST-CSR-CONTRACT", "M4", "M6", "M7")
 _INJECTION = "https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/"
 
 
@@ -88,6 +90,15 @@ FEATURES: tuple[Feature, ...] = (
         link="https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/",
         level="extended",
     ),
+    _identity("CsrNamesIgnored", "no name or extension that a request asks for is granted", *_CSR_NAMES, link=_CSR),
+    _identity("CsrCallerKnown", "nobody without proof gets a certificate", "IST-CODES", "M9", "M10", link=_CSR),
+    _identity("CsrCallerAlive", "the token of a deleted pod gets no certificate", "M11", link=_CSR),
+    _identity("CsrSignature", "a request that its key did not sign is refused", "IST-CSR-CHECKS", "M34", link=_CSR),
+    _identity(
+        "CsrLifetime", "a leaf lives as long as was asked for, and never too long", "IST-TTL", "M29", "M30", link=_CSR
+    ),
+    _identity("CsrHostile", "a hostile request is refused, and the next good one answered", "M43", "M44", link=_CSR),
+    _identity("CsrStrongKeys", "a weak key gets no certificate", "M35", link=_CSR, level="extended"),
     Feature(
         id="RejectsInvalid",
         profile="MESH-VALIDATION",

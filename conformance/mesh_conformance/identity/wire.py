@@ -25,6 +25,13 @@ def presented_chain(prober: Client, namespace: MeshNamespace, workload: str) -> 
     return [x509.load_der_x509_certificate(der) for der in met.chain]
 
 
+def chain_at(prober: Client, address: str) -> list[x509.Certificate]:
+    """Give the chain that whoever lives at an address presents, leaf first; empty when there is none."""
+    return [
+        x509.load_der_x509_certificate(der) for der in prober.probe(address, HTTP_PORT, timeout=PROBE_SECONDS).chain
+    ]
+
+
 def presented_leaf(prober: Client, namespace: MeshNamespace, workload: str) -> x509.Certificate:
     """Give the leaf that a workload presents."""
     return presented_chain(prober, namespace, workload)[0]
@@ -34,12 +41,20 @@ def assert_named(prober: Client, namespace: MeshNamespace, workload: str) -> Non
     """Assert that a workload's SVID names its own ServiceAccount and nothing else (SVID-URI-ONE, IST-ID)."""
     names, expected = uri_sans(presented_leaf(prober, namespace, workload)), identity_of(namespace, workload)
     assert len(names) == 1, f"SVID has {len(names)} URI SANs, expected exactly one: {', '.join(names) or 'none'}"
-    assert names[0] == expected, f"SVID names {names[0]}, expected {expected}"
+    assert names[0] == expected, f"SVID names {names[0]}, expected {expected}{told_otherwise(namespace, names[0])}"
 
 
 def identity_of(namespace: MeshNamespace, account: str) -> str:
     """Give the SPIFFE ID that a workload of this ServiceAccount must have (IST-ID)."""
     return f"spiffe://{namespace.implementation.trust_domain}/ns/{namespace.name}/sa/{account}"
+
+
+def told_otherwise(namespace: MeshNamespace, name: str) -> str:
+    """Say where the trust domain that was expected comes from, when a name has another one."""
+    expected = namespace.implementation.trust_domain
+    if not name.startswith("spiffe://") or name.startswith(f"spiffe://{expected}/"):
+        return ""
+    return f": trust domain {expected} is what {namespace.implementation.where('identity.trust_domain')} says"
 
 
 def published_roots(namespace: MeshNamespace) -> list[x509.Certificate]:

@@ -1,0 +1,105 @@
+"""Asks a mesh for a certificate as a proxy does: ``istio.v1.auth.IstioCertificateService/CreateCertificate`` over TLS.
+
+It sends whatever it is given, broken or not, and gives back what came; it judges
+nothing and it makes no CSR. grpcio is imported on the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
+CALL_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A chain, or a refusal: a gRPC status by its name, and what was said."""
+
+    chain: tuple[str, ...] = ()
+    """PEM elements, leaf first."""
+    code: str = "OK"
+    message: str = ""
+
+    @property
+    def issued(self) -> bool:
+        return self.code == "OK" and bool(self.chain)
+
+
+def create_certificate(
+    address: str,
+    csr: bytes,
+    *,
+    root_pem: str,
+    server_name: str,
+    token: str = "",
+    ttl_seconds: int = 0,
+    metadata: Sequence[tuple[str, str]] = (),
+) -> Answer:
+    """Send one request to ``host:port``.
+
+    Args:
+        address: where the service, or a tunnel to it, listens.
+        csr: PEM, or whatever is to be sent in its place.
+        root_pem: roots by which the service's own certificate is judged.
+        server_name: name that its certificate must hold.
+        token: bearer token; empty sends none.
+        ttl_seconds: lifetime asked for; 0 leaves it to the service.
+        metadata: more call metadata.
+
+    Raises ImportError without grpcio.
+    """
+    import grpc
+
+    credentials = grpc.ssl_channel_credentials(root_pem.encode())
+    options = (
+        ("grpc.ssl_target_name_override", server_name),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+    )
+    call_metadata = [*metadata, *([("authorization", f"Bearer {token}")] if token else [])]
+    with grpc.secure_channel(address, credentials, options=options) as channel:
+        call = channel.unary_unary(METHOD, request_serializer=bytes, response_deserializer=bytes)
+        try:
+            answer = call(request_bytes(csr, ttl_seconds), metadata=call_metadata, timeout=CALL_SECONDS)
+        except grpc.RpcError as error:
+            return Answer(code=error.code().name, message=error.details() or "")
+    return Answer(chain=tuple(chain_of(answer)))
+
+
+def request_bytes(csr: bytes, ttl_seconds: int) -> bytes:
+    """Give the message IstioCertificateRequest: ``csr`` is field 1, ``validity_duration`` (seconds) field 3."""
+    out = b"\x0a" + _varint(len(csr)) + csr
+    return out + b"\x18" + _varint(ttl_seconds & (1 << 64) - 1) if ttl_seconds else out
+
+
+def chain_of(message: bytes) -> list[str]:
+    """Read ``cert_chain``, field 1 of IstioCertificateResponse; raises ValueError on anything else."""
+    found, at = [], 0
+    while at < len(message):
+        if message[at] != 0x0A:
+            raise ValueError(f"field tag {message[at]:#x} where cert_chain was expected")
+        length, at = _read_varint(message, at + 1)
+        found.append(message[at : at + length].decode())
+        at += length
+    return found
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
