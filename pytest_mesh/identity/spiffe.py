@@ -1,4 +1,4 @@
-"""SPIFFE IDs: one strict parser whose every refusal names the rule that it rests on (rows ID-*). Pure.
+"""SPIFFE IDs: one strict reader whose every refusal names the rule that it rests on (rows ID-*). Pure.
 
 It does not normalise: an ID that needs lower-casing or decoding first is not one.
 """
@@ -6,7 +6,11 @@ It does not normalise: an ID that needs lower-casing or decoding first is not on
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from pytest_mesh.identity.findings import Finding, one_per_rule, violations
+from pytest_mesh.identity.rules import found
 
 MAX_BYTES = 2048
 """ID-LEN-EMIT: nothing longer is issued."""
@@ -16,6 +20,8 @@ MAX_TRUST_DOMAIN_BYTES = 255
 _SCHEME = "spiffe://"
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
 _SEGMENT = re.compile(r"[a-zA-Z0-9._-]+")
+_SHOWN = 120
+"""Characters of a text that a message repeats."""
 
 
 class SpiffeIdError(ValueError):
@@ -38,50 +44,95 @@ class SpiffeId:
 
     @classmethod
     def parse(cls, text: str) -> SpiffeId:
-        """Read a SPIFFE ID; raises :class:`SpiffeIdError` with the first rule that it breaks."""
-        if not text.isascii():
-            raise SpiffeIdError("ID-ASCII", f"{text!r} holds a character that is not ASCII")
-        if len(text) > MAX_BYTES:
-            raise SpiffeIdError("ID-LEN-EMIT", f"{len(text)} bytes, {MAX_BYTES} are the most")
-        if not text.startswith(_SCHEME):
-            raise SpiffeIdError("ID-SCHEME", f"{text!r} does not begin with {_SCHEME}")
-        rest = text[len(_SCHEME) :]
-        for mark, rule, name in (("?", "ID-NO-QUERY", "query"), ("#", "ID-NO-FRAGMENT", "fragment")):
-            if mark in rest:
-                raise SpiffeIdError(rule, f"{text!r} has a {name}")
-        trust_domain, slash, path = rest.partition("/")
-        _check_trust_domain(trust_domain, text)
-        if slash:
-            _check_path(path, text)
+        """Read a SPIFFE ID; raises :class:`SpiffeIdError` with the first MUST that it breaks."""
+        for finding in violations(check_id(text)):
+            raise SpiffeIdError(finding.rule, finding.message)
+        trust_domain, slash, path = text[len(_SCHEME) :].partition("/")
         return cls(trust_domain=trust_domain, path=slash + path)
 
 
-def _check_trust_domain(name: str, text: str) -> None:
-    if not name:
-        raise SpiffeIdError("ID-TD-NONEMPTY", f"{text!r} has no trust domain")
-    if "@" in name:
-        raise SpiffeIdError("ID-TD-NO-USERINFO", f"{text!r} has user information")
-    if ":" in name:
-        raise SpiffeIdError("ID-TD-NO-PORT", f"{text!r} has a port, or an IPv6 address")
-    if "%" in name:
-        raise SpiffeIdError("ID-TD-NO-PCT", f"the trust domain of {text!r} is percent-encoded")
-    if name != name.lower():
-        raise SpiffeIdError("ID-TD-LOWER", f"the trust domain of {text!r} is not in lower case")
-    if not _TRUST_DOMAIN.fullmatch(name):
-        raise SpiffeIdError("ID-TD-CHARSET", f"the trust domain of {text!r} holds more than a-z 0-9 . - _")
-    if len(name) > MAX_TRUST_DOMAIN_BYTES:
-        raise SpiffeIdError("ID-TD-LEN", f"a trust domain of {len(name)} bytes, {MAX_TRUST_DOMAIN_BYTES} are the most")
+def check_id(text: str) -> list[Finding]:
+    """Judge a string as a SPIFFE ID: every rule that it breaks, each once; empty when it is one."""
+    return one_per_rule(_all(text))
 
 
-def _check_path(path: str, text: str) -> None:
+def same(one: str, other: str) -> bool:
+    """Compare two IDs: scheme and trust domain without case, the path with it (ID-CASE-TD, ID-CASE-PATH)."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(text: str) -> tuple[str, str, str]:
+    scheme, _, rest = text.partition("://")
+    trust_domain, slash, path = rest.partition("/")
+    return scheme.lower(), trust_domain.lower(), slash + path
+
+
+def _all(text: str) -> Iterator[Finding]:
+    shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    seen = shown[1:-1]
+
+    def wrong(rule: str, message: str) -> Finding:
+        return found(rule, message, field="id", seen=seen)
+
+    if not text.isascii():
+        yield wrong("ID-ASCII", f"{shown} holds a character that is not ASCII")
+    if (size := len(text.encode("utf-8", "surrogatepass"))) > MAX_BYTES:
+        yield wrong("ID-LEN-EMIT", f"{size} bytes, {MAX_BYTES} are the most")
+    if not text.startswith(_SCHEME):
+        yield wrong("ID-SCHEME", f"{shown} does not begin with {_SCHEME}")
+        return
+    rest = text[len(_SCHEME) :]
+    before_fragment, fragment, _ = rest.partition("#")
+    before_query, query, _ = before_fragment.partition("?")
+    if query:
+        yield wrong("ID-NO-QUERY", f"{shown} has a query")
+    if fragment:
+        yield wrong("ID-NO-FRAGMENT", f"{shown} has a fragment")
+    trust_domain, slash, path = before_query.partition("/")
+    for rule, message in _trust_domain(trust_domain):
+        yield wrong(rule, f"{shown}: {message}")
+    if slash:
+        for rule, message in _path(path):
+            yield wrong(rule, f"{shown}: {message}")
+
+
+def _trust_domain(name: str) -> Iterator[tuple[str, str]]:
+    _, at, host = name.rpartition("@")
+    if at:
+        yield "ID-TD-NO-USERINFO", "user information before the trust domain"
+    if host.startswith("["):
+        yield "ID-TD-OPAQUE", "an IPv6 address is no trust domain"
+        return
+    host, colon, _ = host.partition(":")
+    if colon:
+        yield "ID-TD-NO-PORT", "a port after the trust domain"
+    if not host:
+        yield "ID-TD-NONEMPTY", "no trust domain"
+        return
+    if "%" in host:
+        yield "ID-TD-NO-PCT", "the trust domain is percent-encoded"
+    lowered = "".join(letter.lower() if letter.isascii() else letter for letter in host)
+    if host != lowered:
+        yield "ID-TD-LOWER", "the trust domain is not in lower case"
+    plain = "".join(letter for letter in lowered if letter.isascii() and letter != "%")
+    if plain and not _TRUST_DOMAIN.fullmatch(plain):
+        yield "ID-TD-CHARSET", "the trust domain holds more than a-z 0-9 . - _"
+    if len(host) > MAX_TRUST_DOMAIN_BYTES:
+        yield "ID-TD-LEN", f"a trust domain of {len(host)} bytes, {MAX_TRUST_DOMAIN_BYTES} are the most"
+
+
+def _path(path: str) -> Iterator[tuple[str, str]]:
     if "%" in path:
-        raise SpiffeIdError("ID-PATH-NO-PCT", f"the path of {text!r} is percent-encoded")
-    if path.endswith("/") or not path:
-        raise SpiffeIdError("ID-PATH-NO-TRAILING", f"{text!r} ends with a slash")
-    for segment in path.split("/"):
+        yield "ID-PATH-NO-PCT", "the path is percent-encoded"
+    segments = path.split("/")
+    if not segments[-1]:
+        yield "ID-PATH-NO-TRAILING", "a slash at the end"
+        segments = segments[:-1]
+    for segment in segments:
+        plain = "".join(letter for letter in segment if letter.isascii() and letter != "%")
         if not segment:
-            raise SpiffeIdError("ID-PATH-NO-EMPTY-SEG", f"{text!r} has an empty path segment")
-        if segment in {".", ".."}:
-            raise SpiffeIdError("ID-PATH-NO-DOT-SEG", f"{text!r} has the path segment {segment!r}")
-        if not _SEGMENT.fullmatch(segment):
-            raise SpiffeIdError("ID-PATH-CHARSET", f"{text!r}: a path segment holds more than a-z A-Z 0-9 . - _")
+            yield "ID-PATH-NO-EMPTY-SEG", "an empty path segment"
+        elif segment in {".", ".."}:
+            yield "ID-PATH-NO-DOT-SEG", f"the path segment {segment!r}"
+        elif plain and not _SEGMENT.fullmatch(plain):
+            yield "ID-PATH-CHARSET", "a path segment holds more than a-z A-Z 0-9 . - _"

@@ -1,119 +1,89 @@
-"""The X509-SVID judge: each rule has a certificate that keeps it and one that breaks only it."""
+"""The X509-SVID judge: everything at once, each rule once, and no exception whatever the certificate."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from pytest_mesh.identity import paths, x509_svid
+from pytest_mesh.identity import forging
+from pytest_mesh.identity.forging import constraints, uri_names, usage
+from pytest_mesh.identity.svid import admit, check_svid, domain_of
+from pytest_mesh.identity.x509_svid import check_leaf, spiffe_id, uri_sans
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
-ID = "spiffe://cluster.local/ns/shop/sa/web"
-ROOT_KEY = ec.generate_private_key(ec.SECP256R1())
-ROOT_NAME = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "cluster.local")])
+TD = "cluster.local"
+ID = f"spiffe://{TD}/ns/shop/sa/web"
+KEY, ROOT_KEY = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+ROOT = forging.signer("root", ROOT_KEY, now=AT, uri=f"spiffe://{TD}").sign(ROOT_KEY)
+LEAF = forging.leaf(ID, ROOT, KEY, now=AT)
 
 
-def usage(**on: bool) -> x509.KeyUsage:
-    names = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"]
-    flags = dict.fromkeys([*names, "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"], False)
-    return x509.KeyUsage(**{**flags, **on})
+def rules(findings: list) -> list[str]:
+    return [finding.rule for finding in findings]
 
 
-def root(*, ca: bool = True, path_length: int | None = None, sign: bool = True) -> x509.Certificate:
-    return (
-        x509.CertificateBuilder(ROOT_NAME, ROOT_NAME, ROOT_KEY.public_key(), 1)
-        .not_valid_before(AT - timedelta(days=1))
-        .not_valid_after(AT + timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
-        .add_extension(usage(key_cert_sign=sign, digital_signature=not sign), critical=True)
-        .sign(ROOT_KEY, hashes.SHA256())
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    wrong = (
+        LEAF.having(constraints(ca=True), usage("key_cert_sign", critical=False), uri_names("spiffe://CLUSTER.local"))
+        .without(x509.ExtendedKeyUsage, x509.AuthorityKeyIdentifier)
+        .sign(ROOT_KEY)
     )
+    assert set(rules(check_leaf(wrong))) == {
+        "LEAF-CA-FALSE", "LEAF-KU-CRIT", "LEAF-KU-DS", "LEAF-NO-KCS", "ID-TD-LOWER", "LEAF-EKU-PRESENT", "CERT-AKI",
+    }  # fmt: skip
 
 
-def leaf(
-    *,
-    uris: tuple[str, ...] = (ID,),
-    san_critical: bool = True,
-    ca: bool = False,
-    key_usage: x509.KeyUsage | None = None,
-    usage_critical: bool = True,
-    extended: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
-    not_after: datetime = AT + timedelta(hours=24),
-    signer: ec.EllipticCurvePrivateKey = ROOT_KEY,
-    aki: bool = True,
-) -> x509.Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = (
-        x509.CertificateBuilder(ROOT_NAME, x509.Name([]), key.public_key(), x509.random_serial_number())
-        .not_valid_before(AT - timedelta(minutes=2))
-        .not_valid_after(not_after)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(key_usage or usage(digital_signature=True, key_encipherment=True), critical=usage_critical)
-        .add_extension(x509.ExtendedKeyUsage(extended), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri) for uri in uris]), critical=san_critical
-        )
-    )
-    if aki:
-        builder = builder.add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ROOT_KEY.public_key()), critical=False
-        )
-    return builder.sign(signer, hashes.SHA256())
+def test_a_rule_broken_twice_is_one_finding_that_tells_both() -> None:
+    wrong = LEAF.having(uri_names("https://a.example", "https://b.example")).sign(ROOT_KEY)
+    found = [one for one in check_leaf(wrong) if one.rule == "SVID-SCHEME-V"]
+    assert len(found) == 1
+    assert "a.example" in found[0].message
+    assert "b.example" in found[0].message
 
 
-def rules(findings: list) -> set[str]:
-    return {finding.rule for finding in findings}
+def test_a_finding_says_where_it_is_and_what_stood_there() -> None:
+    judged = check_svid([LEAF.having(usage("key_encipherment")).sign(ROOT_KEY)], [ROOT], TD, at=AT)
+    assert [(one.field, one.seen) for one in judged.findings] == [("chain[0].keyUsage", "keyEncipherment")]
 
 
-def test_a_leaf_of_istios_shape_has_no_finding() -> None:
-    assert x509_svid.check_leaf(leaf()) == []
+def test_an_svid_of_the_right_domain_is_let_in_and_the_path_is_told() -> None:
+    judged = check_svid([LEAF.sign(ROOT_KEY), ROOT], [ROOT], TD, at=AT)
+    assert judged.findings == ()
+    assert judged.holds
+    assert [step.place for step in judged.path] == ["chain[0]", "bundle[0]"]
+    assert admit([LEAF.sign(ROOT_KEY)], {TD: [ROOT]}, at=AT)
+
+
+def test_a_validator_holds_an_svid_against_its_own_domains_bundle_alone() -> None:
+    foreign = LEAF.having(uri_names("spiffe://other.example/a")).sign(ROOT_KEY)
+    assert domain_of(foreign) == "other.example"
+    assert not admit([foreign], {TD: [ROOT]}, at=AT)
+    assert not admit([foreign], {TD: [ROOT], "other.example": []}, at=AT)
+    assert not admit([], {TD: [ROOT]}, at=AT)
 
 
 @pytest.mark.parametrize(
-    ("rule", "broken"),
-    [
-        ("SVID-URI-ONE", {"uris": (ID, "spiffe://cluster.local/ns/shop/sa/other")}),
-        ("SVID-SCHEME-V", {"uris": ("http://cluster.local/ns/shop/sa/web",)}),
-        ("SVID-LEAF-PATH", {"uris": ("spiffe://cluster.local",)}),
-        ("ID-TD-LOWER", {"uris": ("spiffe://Cluster.local/ns/shop/sa/web",)}),
-        ("SVID-SAN-CRIT", {"san_critical": False}),
-        ("LEAF-CA-FALSE", {"ca": True}),
-        ("LEAF-KU-CRIT", {"usage_critical": False}),
-        ("LEAF-KU-DS", {"key_usage": usage(key_encipherment=True)}),
-        ("LEAF-NO-KCS", {"key_usage": usage(digital_signature=True, key_cert_sign=True)}),
-        ("LEAF-NO-CRLSIGN", {"key_usage": usage(digital_signature=True, crl_sign=True)}),
-        ("LEAF-EKU-BOTH", {"extended": (ExtendedKeyUsageOID.SERVER_AUTH,)}),
-        ("CERT-AKI", {"aki": False}),
-    ],
-)
-def test_one_broken_field_is_found_by_its_rule_alone(rule: str, broken: dict) -> None:
-    assert rules(x509_svid.check_leaf(leaf(**broken))) == {rule}
+    "extension",
+    [("2.5.29.19", True, b"\x30\x05"), ("2.5.29.17", True, b"\x30\x02\xa3\x00"), ("2.5.29.17", True, b"\x30\x03\x86\x01\xff")],
+    ids=["short", "x400Address", "a URI that is no UTF-8"],
+)  # fmt: skip
+def test_an_extension_that_cannot_be_read_is_a_finding(extension: forging.Extension) -> None:
+    wrong = LEAF.having(extension).sign(ROOT_KEY)
+    judged = check_svid([wrong], [ROOT], TD, at=AT)
+    assert rules(judged.findings) == ["PATH-5280"]
 
 
-def test_a_chain_to_the_bundle_has_no_finding_with_and_without_the_root_in_it() -> None:
-    anchor = root()
-    certificate = leaf()
-
-    assert paths.check_chain([certificate], [anchor], at=AT) == []
-    assert paths.check_chain([certificate, anchor], [anchor], at=AT) == []
-
-
-@pytest.mark.parametrize(
-    ("rule", "certificate", "anchor"),
-    [
-        ("PATH-TIME", {"not_after": AT - timedelta(seconds=1)}, {}),
-        ("PATH-ISSUER", {"signer": ec.generate_private_key(ec.SECP256R1())}, {}),
-        ("PATH-BC", {}, {"ca": False}),
-        ("PATH-KU", {}, {"sign": False}),
-    ],
-)
-def test_a_broken_chain_is_found_by_its_rule_alone(rule: str, certificate: dict, anchor: dict) -> None:
-    assert rules(paths.check_chain([leaf(**certificate)], [root(**anchor)], at=AT)) == {rule}
+def test_the_one_uri_is_given_and_two_are_an_error() -> None:
+    assert spiffe_id(LEAF.sign(ROOT_KEY)) == ID
+    two = LEAF.having(uri_names(ID, ID)).sign(ROOT_KEY)
+    assert uri_sans(two) == [ID, ID]
+    with pytest.raises(ValueError, match="SVID-URI-ONE"):
+        spiffe_id(two)
 
 
-def test_a_signing_certificate_is_held_to_its_own_rules() -> None:
-    assert x509_svid.check_signing(root()) == []
-    assert rules(x509_svid.check_signing(root(ca=False, sign=False))) == {"CA-TRUE", "CA-KCS"}
+def test_a_name_longer_than_its_bound_is_read_without_a_warning() -> None:
+    with pytest.warns(UserWarning, match="length"):
+        country = x509.NameAttribute(x509.NameOID.COUNTRY_NAME, "DEUTSCHLAND", _validate=False)
+    draft = forging.leaf(ID, ROOT, KEY, now=AT, subject=x509.Name([country]))
+    assert check_svid([draft.sign(ROOT_KEY)], [ROOT], TD, at=AT + timedelta(hours=1)).findings == ()
