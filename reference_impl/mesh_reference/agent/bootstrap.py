@@ -75,11 +75,11 @@ def bootstrap(settings: AgentSettings) -> Json:
 
 
 def node(settings: AgentSettings) -> Json:
-    """Give the node: id ``sidecar~IP~pod.namespace~namespace.svc.domain`` and the metadata istiod builds from."""
+    """Give the node: id ``role~IP~pod.namespace~namespace.svc.domain`` and the metadata istiod builds from."""
     workload = str(settings.metadata.get("WORKLOAD_NAME") or settings.labels.get("app") or settings.pod_name)
     dns_domain = f"{settings.namespace}.svc.{settings.domain}"
     result: Json = {
-        "id": f"sidecar~{settings.address}~{settings.pod_name}.{settings.namespace}~{dns_domain}",
+        "id": f"{settings.role}~{settings.address}~{settings.pod_name}.{settings.namespace}~{dns_domain}",
         "cluster": f"{settings.labels.get('service.istio.io/canonical-name') or workload}.{settings.namespace}",
         "metadata": {
             **settings.metadata,

@@ -29,7 +29,7 @@ command.add_command(iptables_command.command, "istio-iptables")
 
 
 @command.command("proxy")
-@click.argument("role", type=click.Choice(["sidecar"]))
+@click.argument("role", type=click.Choice(["sidecar", "router"]))
 @click.option("--domain", default="", help="DNS domain of the pod's namespace, as in ns.svc.cluster.local.")
 @click.option("--proxyLogLevel", "log_level", default="warning", show_default=True, help="Envoy's log level.")
 @click.option("--proxyComponentLogLevel", "component_log_level", default="misc:error", show_default=True)
@@ -38,8 +38,7 @@ command.add_command(iptables_command.command, "istio-iptables")
 def proxy(
     *, role: str, domain: str, log_level: str, component_log_level: str, agent_log_level: str, concurrency: int
 ) -> None:
-    """Run Envoy as this pod's sidecar until SIGTERM."""
-    del role
+    """Run Envoy as this pod's sidecar, or as a gateway (router), until SIGTERM."""
     from mesh_reference.agent import environment
 
     _configure_logging(agent_log_level)
@@ -52,6 +51,7 @@ def proxy(
             annotations=_text(paths.pod_info / "annotations"),
             domain=os.path.expandvars(domain),
             concurrency=concurrency or None,
+            role=role,
             paths=paths,
         )
         # Read when gRPC is imported: the system's resolver honours the pod's search domains.
@@ -66,6 +66,8 @@ def proxy(
             log_level=log_level,
             component_log_level=component_log_level,
             drain_seconds=settings.drain_seconds,
+            # A gateway's own listeners count as outbound.
+            drain_everything=role == environment.ROUTER,
         )
         asyncio.run(sidecar.run(settings, launch))
     except* (environment.AgentError, OSError) as group:

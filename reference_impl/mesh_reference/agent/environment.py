@@ -18,6 +18,8 @@ from mesh_reference.errors import MeshError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SIDECAR, ROUTER = "sidecar", "router"
+"""What an Envoy is to Pilot: beside an application, or a gateway."""
 DEFAULT_ISTIOD = "istiod.istio-system.svc:15012"
 CONFIG_ANNOTATION = "proxy.istio.io/config"
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
@@ -57,6 +59,7 @@ class AgentSettings:
     namespace: str
     address: str
     """The pod's own IP."""
+    role: str = SIDECAR
     service_account: str = "default"
     domain: str = "cluster.local"
     trust_domain: str = "cluster.local"
@@ -101,6 +104,7 @@ def read(
     annotations: str = "",
     domain: str = "",
     concurrency: int | None = None,
+    role: str = SIDECAR,
     paths: Paths | None = None,
 ) -> AgentSettings:
     """Make the settings of ``environment`` and the downward API's two files.
@@ -131,6 +135,7 @@ def read(
         pod_name=required("POD_NAME"),
         namespace=required("POD_NAMESPACE"),
         address=required("INSTANCE_IP").split(",")[0],
+        role=role,
         service_account=variables.get("SERVICE_ACCOUNT") or "default",
         domain=_cluster_domain(domain),
         trust_domain=variables.get("TRUST_DOMAIN") or "cluster.local",

@@ -44,6 +44,8 @@ class Launch:
     log_level: str = "warning"
     component_log_level: str = "misc:error"
     drain_seconds: float = 5.0
+    drain_everything: bool = False
+    """Whether outbound listeners are drained with the inbound ones."""
 
     def argv(self) -> list[str]:
         """Give the command line. Hot restart is off: its shared memory would be fought over by the node's pods."""
@@ -54,6 +56,8 @@ class Launch:
             "--concurrency", str(self.concurrency),
             "--drain-time-s", str(max(round(self.drain_seconds), 1)),
             "--drain-strategy", "immediate",
+            # Envoy's own 10 s are long for whoever reads the access log; Istio's pilot-agent says the same.
+            "--file-flush-interval-msec", "1000",
             "--allow-unknown-static-fields",
             "--log-level", self.log_level,
             *(["--component-log-level", self.component_log_level] if self.component_log_level else []),
@@ -102,8 +106,9 @@ class Envoy:
         return self._stopping
 
     async def drain(self) -> None:
-        """Ask Envoy to take no new inbound connections and to close the open ones after their requests."""
-        path = "/drain_listeners?inboundonly&graceful&skip_exit"
+        """Ask Envoy to take no new connections on what it serves and to close the open ones after their requests."""
+        which = "" if self._launch.drain_everything else "inboundonly&"
+        path = f"/drain_listeners?{which}graceful&skip_exit"
         with contextlib.suppress(OSError):  # an Envoy that does not answer has nothing left to drain
             await http_exchange.fetch("127.0.0.1", bootstrap.ADMIN_PORT, path, method="POST")
 

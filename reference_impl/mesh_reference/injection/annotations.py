@@ -19,6 +19,7 @@ OVERRIDES = "proxy.istio.io/overrides"
 PROXY_CONFIG = "proxy.istio.io/config"
 TEMPLATES = "inject.istio.io/templates"
 INTERCEPTION_MODE = "sidecar.istio.io/interceptionMode"
+BIND_LOW_PORTS = "sidecar.istio.io/capNetBindService"
 NATIVE_SIDECAR = "sidecar.istio.io/nativeSidecar"
 STATUS_PORT = "status.sidecar.istio.io/port"
 REWRITE_PROBES = "sidecar.istio.io/rewriteAppHTTPProbers"
@@ -28,6 +29,10 @@ REROUTE_INTERFACES = "istio.io/reroute-virtual-interfaces"
 
 _INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
 _QUANTITY = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?")
+
+
+SIDECAR, GATEWAY = "sidecar", "gateway"
+_PROXYLESS = frozenset({"grpc-simple", "grpc-agent"})
 
 
 class AnnotationError(MeshError):
@@ -44,6 +49,11 @@ def check_annotations(annotations: Mapping[str, str]) -> None:
             problems.append(f"invalid value '{value}' for annotation '{name}': {problem}")
     if problems:
         raise AnnotationError("; ".join(problems))
+
+
+def ineffective(annotations: Mapping[str, str]) -> list[str]:
+    """A warning for each annotation that Istio acts on and this mesh does not."""
+    return [f"annotation {name} has no effect in this mesh" for name in annotations if name in _WITHOUT_EFFECT]
 
 
 def _interception_mode(value: str) -> str:
@@ -129,9 +139,20 @@ def _level(value: str) -> str:
     return "" if re.fullmatch(r"[A-Za-z0-9_:,.\-]+", value) else "want levels such as warning or misc:error"
 
 
+def chosen_templates(annotations: Mapping[str, str]) -> list[str]:
+    """Names of the annotation inject.istio.io/templates, without repetition; ``sidecar`` where it is not there."""
+    return list(dict.fromkeys(name.strip() for name in annotations.get(TEMPLATES, SIDECAR).split(",")))
+
+
 def _templates(value: str) -> str:
-    unknown = [name.strip() for name in value.split(",") if name.strip() != "sidecar"]
-    return f'requested template "{unknown[0]}" not found; have sidecar' if unknown else ""
+    names = chosen_templates({TEMPLATES: value})
+    have = f"have {GATEWAY}, {SIDECAR}"
+    for name in names:
+        if name in _PROXYLESS:
+            return f'template "{name}" is for gRPC without a proxy, which this mesh does not serve; {have}'
+        if name not in {SIDECAR, GATEWAY}:
+            return f'requested template "{name}" not found; {have}'
+    return "" if len(names) == 1 else f"{' and '.join(names)} each bring an istio-proxy: choose one"
 
 
 def _unsupported(_value: str) -> str:
@@ -165,5 +186,21 @@ _CHECKS: dict[str, Callable[[str], str]] = {
     "sidecar.istio.io/componentLogLevel": _level,
     "sidecar.istio.io/agentLogLevel": _level,
     TEMPLATES: _templates,
+    BIND_LOW_PORTS: _boolean,
     "sidecar.istio.io/bootstrapOverride": _unsupported,
 }
+_WITHOUT_EFFECT = frozenset(
+    {
+        "prometheus.istio.io/scrape-targets",
+        "prometheus.istio.io/secure-port",
+        "sidecar.istio.io/enableCoreDump",
+        "sidecar.istio.io/extraStatTags",
+        "sidecar.istio.io/proxyImageType",
+        "sidecar.istio.io/statsCompression",
+        "sidecar.istio.io/statsHistogramBuckets",
+        "sidecar.istio.io/statsInclusionPrefixes",
+        "sidecar.istio.io/statsInclusionRegexps",
+        "sidecar.istio.io/statsInclusionSuffixes",
+    }
+)
+"""Istio acts on these; here the pod runs as well without, so a word is enough."""

@@ -1,6 +1,6 @@
 """A pod in, the pod with its sidecar out: the pipeline of row §2.4. Pure.
 
-Whether a pod is injected at all is `decision`'s; what is injected is `template`'s;
+Whether a pod is injected at all is `decision`'s; what is injected the templates';
 this module brings them together in a fixed order.
 """
 
@@ -8,30 +8,49 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mesh_reference.injection import metrics, overlays, patch, probes, proxy_config, reinjection, template
+from mesh_reference.injection import (
+    defaults,
+    gateway_template,
+    metrics,
+    overlays,
+    patch,
+    probes,
+    proxy_config,
+    reinjection,
+    sidecar_template,
+)
 from mesh_reference.injection.annotations import (
+    GATEWAY,
     NATIVE_SIDECAR,
     OVERRIDES,
     PROXY_CONFIG,
     REWRITE_PROBES,
+    SIDECAR,
     STATUS,
     STATUS_PORT,
     AnnotationError,
     check_annotations,
+    chosen_templates,
+    ineffective,
 )
 from mesh_reference.injection.booleans import parse_bool
+from mesh_reference.injection.frame import INIT, PROXY, Frame
 from mesh_reference.injection.owner import Workload, owner_of
 from mesh_reference.injection.pod_shape import check_pod
 from mesh_reference.injection.settings import InjectionSettings
-from mesh_reference.injection.template import INIT, PROXY, Frame
+from mesh_reference.injection.templates import Rendering
 
 Json = dict[str, Any]
 
 _NETWORK_LABEL = "topology.istio.io/network"
+_TEMPLATES: dict[str, Callable[[Frame], Rendering]] = {
+    SIDECAR: sidecar_template.render,
+    GATEWAY: gateway_template.render,
+}
 _CLUSTER_ENV, _NETWORK_ENV = "ISTIO_META_CLUSTER_ID", "ISTIO_META_NETWORK"
 
 
@@ -77,18 +96,21 @@ def inject(
         config=config,
         native=_is_native(metadata["annotations"], settings, spec),
     )
-    init, proxy = _containers(frame, own)
+    rendering = _rendered(frame)
+    init, proxy = _containers(rendering, own)
     proxy["env"] = _with_environment(proxy.get("env") or [], environment or {})
     _place(spec, frame, init, proxy)
-    added = _add_volumes(spec, frame)
+    added = _add_volumes(spec, rendering)
+    _add_sysctls(spec, rendering)
     secrets = _add_pull_secrets(spec, settings)
-    _finish_metadata(metadata, frame, overrides)
+    _finish_metadata(metadata, rendering, settings.network, overrides)
     scraped = metrics.merge(metadata["annotations"], frame.status_port, enabled=settings.prometheus_merge)
     if scraped:
         proxy["env"].append({"name": metrics.ENV, "value": scraped})
     _rewrite_probes(spec, proxy, frame)
     metadata["annotations"][STATUS] = _status(frame, init, added, secrets)
-    return Injected(pod=_trimmed(result, pod), warnings=_warnings(spec))
+    _settle(spec, pod["spec"], set(added))
+    return Injected(pod=_trimmed(result, pod), warnings=(*_warnings(spec), *ineffective(metadata["annotations"])))
 
 
 def patch_of(pod: Mapping[str, Any], injected: Injected) -> list[Json]:
@@ -133,6 +155,8 @@ def _effective_config(settings: InjectionSettings, annotations: Mapping[str, str
 
 
 def _is_native(annotations: Mapping[str, str], settings: InjectionSettings, spec: Json) -> bool:
+    if chosen_templates(annotations) == [GATEWAY]:
+        return False
     chosen = parse_bool(annotations.get(NATIVE_SIDECAR, ""))
     # A user who wrote istio-proxy among the init containers has chosen as well.
     overridden = any(item["name"] == PROXY for item in spec["initContainers"])
@@ -149,11 +173,16 @@ def _kept_overrides(spec: Json) -> str:
     return json.dumps(kept, separators=(",", ":")) if kept else ""
 
 
-def _containers(frame: Frame, own: Mapping[str, Json]) -> tuple[Json | None, Json]:
+def _rendered(frame: Frame) -> Rendering:
+    [name] = chosen_templates(frame.annotations)
     try:
-        init, proxy = template.init_container(frame), template.proxy_container(frame)
+        return _TEMPLATES[name](frame)
     except ValueError as problem:
         raise AnnotationError(str(problem)) from problem
+
+
+def _containers(rendering: Rendering, own: Mapping[str, Json]) -> tuple[Json | None, Json]:
+    init, proxy = rendering.init, rendering.proxy
     image = proxy["image"]
     if PROXY in own:
         proxy = overlays.overlay_container(proxy, own[PROXY])
@@ -193,15 +222,21 @@ def _place(spec: Json, frame: Frame, init: Json | None, proxy: Json) -> None:
         spec["containers"] = [proxy, *containers] if frame.hold else [*containers, proxy]
 
 
-def _add_volumes(spec: Json, frame: Frame) -> list[str]:
+def _add_volumes(spec: Json, rendering: Rendering) -> list[str]:
     """Appends what is missing; a user's volume of the same name stays. Answers the names added."""
     present = {volume["name"] for volume in spec["volumes"]}
-    try:
-        added = [volume for volume in template.volumes(frame) if volume["name"] not in present]
-    except ValueError as problem:
-        raise AnnotationError(str(problem)) from problem
+    added = [volume for volume in rendering.volumes if volume["name"] not in present]
     spec["volumes"] += added
     return [volume["name"] for volume in added]
+
+
+def _add_sysctls(spec: Json, rendering: Rendering) -> None:
+    """Appends what is missing; a user's setting of the same name stays."""
+    if rendering.sysctls:
+        context = spec["securityContext"] = spec.get("securityContext") or {}
+        present = context.get("sysctls") or []
+        names = {entry["name"] for entry in present}
+        context["sysctls"] = [*present, *(entry for entry in rendering.sysctls if entry["name"] not in names)]
 
 
 def _add_pull_secrets(spec: Json, settings: InjectionSettings) -> list[str]:
@@ -211,11 +246,11 @@ def _add_pull_secrets(spec: Json, settings: InjectionSettings) -> list[str]:
     return added
 
 
-def _finish_metadata(metadata: Json, frame: Frame, overrides: str) -> None:
-    metadata["annotations"] |= template.pod_annotations(frame)
-    metadata["labels"] = {**template.pod_labels(frame), **metadata["labels"]}
-    if frame.settings.network:
-        metadata["labels"].setdefault(_NETWORK_LABEL, frame.settings.network)
+def _finish_metadata(metadata: Json, rendering: Rendering, network: str, overrides: str) -> None:
+    metadata["annotations"] |= rendering.annotations
+    metadata["labels"] = {**rendering.labels, **metadata["labels"]}
+    if network:
+        metadata["labels"].setdefault(_NETWORK_LABEL, network)
     if overrides:
         metadata["annotations"][OVERRIDES] = overrides
 
@@ -226,8 +261,14 @@ def _rewrite_probes(spec: Json, proxy: Json, frame: Frame) -> None:
         return
     originals = probes.rewrite([*spec["initContainers"], *spec["containers"]], PROXY, frame.status_port)
     if originals:
-        value = json.dumps(dict(sorted(originals.items())), separators=(",", ":"))
+        value = json.dumps(originals, sort_keys=True, separators=(",", ":"))
         proxy["env"].append({"name": reinjection.PROBERS_ENV, "value": value})
+
+
+def _settle(spec: Json, before: Mapping[str, Any], volumes: set[str]) -> None:
+    """What an earlier injection brought and the API server completed stays as it is."""
+    for field, ours in (("containers", {INIT, PROXY}), ("initContainers", {INIT, PROXY}), ("volumes", volumes)):
+        spec[field] = defaults.settle(spec[field], before.get(field) or [], ours=ours)
 
 
 def _status(frame: Frame, init: Json | None, volumes: list[str], secrets: list[str]) -> str:

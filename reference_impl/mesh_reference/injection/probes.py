@@ -17,6 +17,7 @@ _PROBES = (("readinessProbe", "readyz"), ("livenessProbe", "livez"), ("startupPr
 _HOOKS = (("preStop", "prestopz"), ("postStart", "poststartz"))
 _PROBE_HANDLERS = ("httpGet", "tcpSocket", "grpc")
 _HOOK_HANDLERS = ("httpGet", "tcpSocket")
+_DEFAULTS: dict[str, Json] = {"httpGet": {"path": "/", "scheme": "HTTP"}, "grpc": {"service": ""}}
 
 
 def rewrite(containers: Sequence[Json], skip: str, status_port: int) -> dict[str, Json]:
@@ -80,12 +81,10 @@ def _original(probe: Json, handlers: tuple[str, ...], ports: Mapping[str, int], 
             action["port"] = ports[port]
         elif port == status_port:
             return None
-    if handler == "httpGet":
-        # What the API server would fill in, so that a pod from a file and one from the API give the same text.
-        action = {"path": "/", "scheme": "HTTP", **action}
-    original: Json = {handler: action}
-    if "timeoutSeconds" in probe:
-        original["timeoutSeconds"] = probe["timeoutSeconds"]
+    # What the API server would fill in, so that a pod from a file and one from the API give the same text.
+    original: Json = {handler: {**_DEFAULTS.get(handler, {}), **action}}
+    if handlers is _PROBE_HANDLERS:
+        original["timeoutSeconds"] = probe.get("timeoutSeconds") or 1
     return original
 
 

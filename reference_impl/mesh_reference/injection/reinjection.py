@@ -12,7 +12,7 @@ from typing import Any
 
 from mesh_reference.injection import metrics, probes
 from mesh_reference.injection.annotations import OVERRIDES, STATUS, AnnotationError
-from mesh_reference.injection.template import INIT, PROXY
+from mesh_reference.injection.frame import INIT, PROXY
 
 Json = dict[str, Any]
 

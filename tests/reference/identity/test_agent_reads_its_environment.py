@@ -97,3 +97,7 @@ def test_the_node_says_who_the_proxy_is():
 def test_delta_is_the_rule_and_can_be_turned_off(variable, form):
     settings = environment.read({**POD, "ISTIO_DELTA_XDS": variable})
     assert bootstrap.bootstrap(settings)["dynamic_resources"]["ads_config"]["api_type"] == form
+
+
+def test_a_gateways_agent_says_that_it_is_a_router():
+    assert bootstrap.node(environment.read(POD, role=environment.ROUTER))["id"].startswith("router~")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mesh_reference import documents
+from mesh_reference.injection.annotations import AnnotationError
 from mesh_reference.injection.injector import inject
 from mesh_reference.injection.owner import Workload, owner_of
 from mesh_reference.injection.pod_shape import InjectionError
@@ -232,8 +233,8 @@ def test_probes_go_through_the_agent_and_their_originals_are_kept() -> None:
             "httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTPS"},
             "timeoutSeconds": 7,
         },
-        "/app-health/web/livez": {"tcpSocket": {"port": 8080}},
-        "/app-health/web/startupz": {"grpc": {"port": 9000, "service": "health"}},
+        "/app-health/web/livez": {"tcpSocket": {"port": 8080}, "timeoutSeconds": 1},
+        "/app-health/web/startupz": {"grpc": {"port": 9000, "service": "health"}, "timeoutSeconds": 1},
         "/app-lifecycle/web/prestopz": {"httpGet": {"path": "/bye", "port": 8080, "scheme": "HTTP"}},
     }
 
@@ -404,3 +405,67 @@ def test_a_dns_policy_that_hides_the_control_plane_is_warned_of() -> None:
 def test_a_pod_that_is_none_is_refused_with_the_place(pod: Json, problem: str) -> None:
     with pytest.raises(InjectionError, match=re.escape(problem)):
         inject(pod, "shop", InjectionSettings())
+
+
+GATEWAY = """
+metadata: {generateName: edge-1-, labels: {istio: edge}, annotations: {inject.istio.io/templates: gateway}}
+spec:
+  securityContext: {sysctls: [{name: net.core.somaxconn, value: "1024"}]}
+  containers: [{name: istio-proxy, image: auto, ports: [{containerPort: 80}]}]
+"""
+
+
+def test_the_template_gateway_makes_a_router_that_captures_nothing_and_binds_any_port() -> None:  # IM3
+    pod = injected(GATEWAY)
+    [proxy] = pod["spec"]["containers"]
+    assert proxy["args"][:2] == ["proxy", "router"]
+    assert proxy["image"] == "mesh-reference/proxyv2"
+    assert [port["containerPort"] for port in proxy["ports"]] == [15090, 80]
+    assert "initContainers" not in pod["spec"]
+    assert "startupProbe" not in proxy
+    assert proxy["readinessProbe"]["httpGet"] == {"path": "/healthz/ready", "port": 15021}
+    assert pod["spec"]["securityContext"]["sysctls"] == [
+        {"name": "net.core.somaxconn", "value": "1024"},
+        {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"},
+    ]
+    assert "security.istio.io/tlsMode" not in pod["metadata"]["labels"]
+    assert "istio-ca-crl" not in {volume["name"] for volume in pod["spec"]["volumes"]}
+    assert json.loads(pod["metadata"]["annotations"]["sidecar.istio.io/status"])["containers"] == ["istio-proxy"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "problem"),
+    [
+        ("waypoint", 'requested template "waypoint" not found; have gateway, sidecar'),
+        ("", 'requested template "" not found; have gateway, sidecar'),
+        ("grpc-agent", 'template "grpc-agent" is for gRPC without a proxy, which this mesh does not serve'),
+        ("sidecar, gateway", "sidecar and gateway each bring an istio-proxy: choose one"),
+    ],
+)
+def test_a_template_that_cannot_be_had_is_refused_by_name(chosen: str, problem: str) -> None:  # IM2
+    pod = pod_of(HELLO)
+    pod["metadata"]["annotations"] = {"inject.istio.io/templates": chosen}
+    with pytest.raises(AnnotationError, match=re.escape(problem)):
+        inject(pod, "shop", InjectionSettings())
+
+
+def test_the_same_template_twice_is_once() -> None:  # IM2
+    pod = pod_of(HELLO)
+    pod["metadata"]["annotations"] = {"inject.istio.io/templates": "sidecar, sidecar"}
+    assert proxy_of(inject(pod, "shop", InjectionSettings()).pod)
+
+
+def test_an_annotation_without_effect_here_is_warned_of_and_the_pod_injected() -> None:
+    pod = pod_of(HELLO)
+    pod["metadata"]["annotations"] = {"sidecar.istio.io/proxyImageType": "distroless"}
+    result = inject(pod, "shop", InjectionSettings())
+    assert proxy_of(result.pod)
+    assert result.warnings == ("annotation sidecar.istio.io/proxyImageType has no effect in this mesh",)
+
+
+def test_a_proxy_that_binds_low_ports_has_the_capability_as_root() -> None:
+    pod = pod_of(HELLO)
+    pod["metadata"]["annotations"] = {"sidecar.istio.io/capNetBindService": "true"}
+    context = proxy_of(inject(pod, "shop", InjectionSettings()).pod)["securityContext"]
+    assert context["capabilities"] == {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
+    assert (context["runAsUser"], context["runAsGroup"], context["runAsNonRoot"]) == (0, 1337, False)
