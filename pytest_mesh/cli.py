@@ -11,6 +11,7 @@ _COMMANDS = {
     "doctor": ("pytest_mesh.clusters.local.doctor_command", ""),
     "features": ("pytest_mesh.report.features_command", ""),
     "report": ("pytest_mesh.report.command", ""),
+    "svid": ("pytest_mesh.identity.command", ""),
 }
 """Command to module (whose ``command`` it is) and the extra that it needs."""
 
