@@ -197,7 +197,8 @@ class Istiod:
             hub.publish(update.snapshot, self.settings, update.change, update.first_event)
 
     def _injection(self) -> Any:
-        return mesh_config.injection_settings(self.settings, self.mesh_config, self.environment)
+        kubelets = self.store.index.kubelets.values() if self.store else ()
+        return mesh_config.injection_settings(self.settings, self.mesh_config, self.environment, kubelets)
 
     async def _read_mesh_config(self) -> Json:
         name = mesh_config.CONFIG_MAP + bundles.suffix(self.settings.revision)

@@ -6,7 +6,7 @@ so that nobody believes in a setting that does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from mesh_reference import documents
 from mesh_reference.discovery import read_selectors
 from mesh_reference.errors import MeshError
 from mesh_reference.injection.booleans import parse_bool
+from mesh_reference.injection.native import supported
 from mesh_reference.injection.proxy_config import PROXY_CONFIG, ProxyConfigError, check_proxy_config
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.model.schema.duration import SECOND, parse_duration
@@ -103,7 +104,10 @@ def settings_with(settings: Settings, config: Mapping[str, Any]) -> Settings:
 
 
 def injection_settings(
-    settings: Settings, config: Mapping[str, Any], environment: Mapping[str, str] | None = None
+    settings: Settings,
+    config: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    kubelets: Iterable[str] = (),
 ) -> InjectionSettings:
     """The injector's settings: from the control plane's, the mesh config and istiod's environment.
 
@@ -114,11 +118,10 @@ def injection_settings(
     if "enablePrometheusMerge" in config:
         changes["prometheus_merge"] = config["enablePrometheusMerge"]
     native = variables.get("ENABLE_NATIVE_SIDECARS", "auto")
-    if native != "auto":
-        chosen = parse_bool(native)
-        if chosen is None:
-            raise MeshConfigError(f"ENABLE_NATIVE_SIDECARS={native}: use true, false or auto")
-        changes["native_sidecar"] = chosen
+    chosen = supported(kubelets) if native == "auto" else parse_bool(native)
+    if chosen is None:
+        raise MeshConfigError(f"ENABLE_NATIVE_SIDECARS={native}: use true, false or auto")
+    changes["native_sidecar"] = chosen
     if variables.get("PROXY_IMAGE"):
         changes["proxy_image"] = variables["PROXY_IMAGE"]
     return InjectionSettings.of(settings_with(settings, config), **changes)

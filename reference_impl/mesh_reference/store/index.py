@@ -90,6 +90,8 @@ class MeshIndex:
         self._nodes: dict[str, Locality] = {}
         self._slices: dict[str, dict[str, EndpointSlice]] = {}
         self._slice_hosts: dict[Key, str] = {}
+        self.kubelets: dict[str, str] = {}
+        """Version by node; what a pod may be made of depends on it."""
         self._pods: dict[str, Pod] = {}
         self._pod_addresses: dict[Key, str] = {}
         self._hosts_at: dict[str, frozenset[str]] = {}
@@ -174,8 +176,10 @@ class MeshIndex:
         if obj is not None:
             self._nodes[name] = read_node_locality(obj)
         if before == self._nodes.get(name):
+        self.kubelets.pop(name, None)
             return NOTHING
         change = NOTHING
+            self.kubelets[name] = str(((obj.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion") or "")
         here = {pod.address for pod in self._pods.values() if pod.node == name}
         for host in {host for address in here for host in self._hosts_at.get(address, ())}:
             change |= self._rejoin(host)

@@ -9,7 +9,11 @@ import pytest
 from mesh_reference import manifests
 from mesh_reference.injection.decision import decide
 from mesh_reference.injection.settings import InjectionSettings
+from mesh_reference.kube.resources import NODES
+from mesh_reference.kube.watching import Event
+from mesh_reference.mesh_config import injection_settings
 from mesh_reference.settings import Settings
+from mesh_reference.store.index import MeshIndex
 
 INJECT = "sidecar.istio.io/inject"
 Labels = dict[str, str]
@@ -158,3 +162,40 @@ def test_a_selector_operator_that_does_not_exist_is_an_error_that_lists_those_th
     settings = InjectionSettings(never_inject=({"matchExpressions": [{"key": "a", "operator": "Gt"}]},))
     with pytest.raises(ValueError, match="use In, NotIn, Exists or DoesNotExist"):
         decide(pod_with(), "shop", settings)
+
+
+@pytest.mark.parametrize(
+    ("word", "kubelets", "native"),
+    [
+        ("auto", [], True),
+        ("auto", ["v1.33.0", "v1.34.4"], True),
+        ("auto", ["v1.33.0", "v1.32.9-eks"], False),
+        ("auto", ["unknown"], False),
+        ("auto", ["v2.0.1"], True),
+        ("false", ["v1.34.4"], False),
+        ("true", ["v1.28.0"], True),
+    ],
+)
+def test_sidecars_are_native_where_every_node_can_run_them_unless_the_operator_says_otherwise(  # IC6 IC7
+    word: str, kubelets: list[str], native: bool
+) -> None:
+    settings = injection_settings(Settings(), {}, {"ENABLE_NATIVE_SIDECARS": word}, kubelets)
+    assert settings.native_sidecar is native
+
+
+def test_the_webhooks_are_asked_once_at_the_creation_of_pods_and_fail_closed() -> None:  # IA7
+    for webhook in manifests.injector(manifests.Installation())["webhooks"]:
+        assert (webhook["failurePolicy"], webhook["sideEffects"]) == ("Fail", "None")
+        assert webhook["reinvocationPolicy"] == "Never"
+        assert webhook["rules"] == [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+        ]
+
+
+def test_the_nodes_that_are_watched_tell_their_kubelets_versions() -> None:  # IC6
+    index = MeshIndex("cluster.local")
+    node = {"metadata": {"name": "n"}, "status": {"nodeInfo": {"kubeletVersion": "v1.32.1"}}}
+    index.apply(NODES, Event(kind="upsert", object=node))
+    assert dict(index.kubelets) == {"n": "v1.32.1"}
+    index.apply(NODES, Event(kind="delete", object=node))
+    assert not index.kubelets
