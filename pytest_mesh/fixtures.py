@@ -109,6 +109,16 @@ def mesh(pytestconfig: pytest.Config) -> RunningMesh:
     return RunningMesh(run.session().mesh(), run)
 
 
+@pytest.fixture(scope="session")
+def mesh_pair(pytestconfig: pytest.Config) -> tuple[RunningMesh, RunningMesh]:
+    """The implementation and the one of ``--mesh-differential``, side by side on the cluster."""
+    run = pytestconfig.stash[RUN]
+    if not run.options.differential:
+        raise pytest.UsageError("mesh_pair: two meshes are there with --mesh-differential=NAME|FILE only")
+    first, second = run.session().pair(run.other_implementation())
+    return RunningMesh(first, run), RunningMesh(second, run)
+
+
 @pytest.fixture
 def mesh_evidence(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Takes facts that go into the report: ``mesh_evidence(key=value, ...)``."""

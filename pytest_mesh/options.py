@@ -80,6 +80,14 @@ ROWS = (
         metavar="SECRET",
         help="existing: what pods pull them with, NAMESPACE/NAME of a Secret or a file as docker login writes it",
     ),
+    Row(
+        name="differential",
+        default="",
+        metavar="NAME|FILE",
+        help="run the differential checks alone: the same requests to the implementation and to this one, side by side",
+    ),
+    Row(name="differential-cells", default="200", metavar="N", help="generated configurations of a differential run"),
+    Row(name="known-differences", default="", metavar="FILE", help="differences that are explained (YAML)"),
     Row(name="split-delta", default="5", metavar="POINTS", help="error of a share that a split check must find"),
     Row(name="seed", default="0", metavar="N", help="seed of whatever the run generates"),
 )
@@ -106,6 +114,9 @@ class Options:
     image_registry: str
     image_tag: str
     image_pull_secret: str
+    differential: str
+    differential_cells: int
+    known_differences: str
     split_delta: float
     seed: int
     sources: Mapping[str, Source]
@@ -133,6 +144,8 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
             raise pytest.UsageError(unknown(row.flag, value, row.choices, source=_named(row, source)))
         values[row.name], sources[row.name] = value, source
     _refuse_useless(values["cluster"], sources)
+    if values["differential"] and values["cluster"] == "existing":
+        raise pytest.UsageError("--mesh-differential: installs two meshes: not on --mesh-cluster=existing")
     return Options(
         cluster=values["cluster"],
         implementation=values["implementation"],
@@ -149,6 +162,9 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
         image_registry=_image_registry(values["image-registry"]),
         image_tag=_image_tag(values["image-tag"]),
         image_pull_secret=values["image-pull-secret"],
+        differential=values["differential"],
+        differential_cells=_count("differential-cells", values["differential-cells"]),
+        known_differences=_file(config, "known-differences", values),
         split_delta=_points(values["split-delta"]),
         seed=_integer("seed", values["seed"]),
         sources=sources,
@@ -247,6 +263,12 @@ def _points(text: str) -> float:
     if not 0 < points < 100:
         raise pytest.UsageError(f"--mesh-split-delta: {text!r} is no number of percentage points between 0 and 100")
     return points
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise pytest.UsageError(f"--mesh-{name}: {text!r} is no whole number above 0")
+    return int(text)
 
 
 def _integer(name: str, text: str) -> int:

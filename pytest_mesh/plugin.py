@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mesh import hooks, options
-from pytest_mesh.fixtures import mesh, mesh_cluster, mesh_evidence, mesh_namespace, mesh_outside, mesh_settings
+from pytest_mesh.fixtures import (
+    mesh,
+    mesh_cluster,
+    mesh_evidence,
+    mesh_namespace,
+    mesh_outside,
+    mesh_pair,
+    mesh_settings,
+)
 from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, RUN, TestState, feature_of
 from pytest_mesh.report import gathering
 from pytest_mesh.report.gathering import Collector
@@ -21,11 +29,12 @@ from pytest_mesh.run import Run
 if TYPE_CHECKING:
     from pytest_mesh.hooks import Backend
 
-__all__ = ["mesh", "mesh_cluster", "mesh_evidence", "mesh_namespace", "mesh_outside", "mesh_settings"]
+__all__ = ["mesh", "mesh_cluster", "mesh_evidence", "mesh_namespace", "mesh_outside", "mesh_pair", "mesh_settings"]
 
 MARKERS = (
     "mesh_namespace(name): fix the name of the test's namespace (not on an existing cluster)",
     "mesh_exclusive: the test changes the whole mesh; nothing else runs beside it",
+    "mesh_differential: the test compares two meshes on one cluster; only --mesh-differential runs it, and it alone",
     "mesh_feature(name): the test is a check of this feature of the conformance catalogue",
 )
 
@@ -62,6 +71,19 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 # ------------------------------------------------------------ collection
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the run is not for: two meshes share a cluster for the tests that compare them, and for no other."""
+    differential = bool(config.stash[RUN].options.differential)
+    left = [
+        item
+        for item in items
+        if _is_mesh_test(item) and differential != (item.get_closest_marker("mesh_differential") is not None)
+    ]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

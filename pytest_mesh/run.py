@@ -39,6 +39,10 @@ class Run:
         self._check_backend()
         self._implementation: Implementation | None = None
         self._implementation_path = self._find_implementation()
+        if self.options.differential:
+            from pytest_mesh.implementations.beside import beside
+
+            self._implementation_path = beside(self._implementation_path)
         self._session: MeshSession | None = None
         self._features: dict[str, FeatureData] | None = None
         self._relay: ProgressRelay | None = None
@@ -71,6 +75,12 @@ class Run:
             except ImplementationError as error:
                 raise pytest.UsageError(f"--mesh-implementation: {error}") from error
         return self._implementation
+
+    def other_implementation(self) -> Implementation:
+        """Give the one that ``--mesh-differential`` names, as it is installed beside this run's own."""
+        from pytest_mesh.implementations.beside import other
+
+        return other(self.config, self.options.differential, self.implementation)
 
     @property
     def features(self) -> Mapping[str, FeatureData]:

@@ -120,7 +120,28 @@ class MeshSession:
         cluster.down()
         return ""
 
+    def pair(self, other: Implementation) -> tuple[Mesh, Mesh]:
+        """Give the run's mesh and another one, side by side on its cluster; raises ``Infrastructure``.
+
+        The other comes first: its definitions of the kinds that both know are the ones that stand.
+        """
+        cluster = self.cluster()
+        with self._lock("mesh"):
+            second, first = (
+                self._remembered(f"mesh-{index}", lambda one=one: self._install_beside(cluster, one))  # type: ignore[misc]
+                for index, one in enumerate((other, self.implementation))
+            )
+        return first, second
+
     # ------------------------------------------------------------ inside
+
+    def _install_beside(self, cluster: Cluster, implementation: Implementation) -> Mesh:
+        mesh = Mesh(cluster, implementation, Kube.load(cluster.kubeconfig, self.options.context or None))
+        installed = self.shared / f"mesh-{implementation.name}.installed"
+        if not installed.exists():
+            installer.install(cluster, mesh.kube, implementation, self._progress, beside=True)
+            _write(installed, implementation.name)
+        return mesh
 
     def _acquire(self) -> Cluster:
         handle = self.shared / "cluster.json"

@@ -56,8 +56,8 @@ def install(
             f"cluster {cluster.name!r} has implementation {before.name!r} installed, not {implementation.name!r}: "
             "--mesh-fresh starts another cluster"
         )
-    if before is None and cluster.backend != "existing" and not (beside and installed.any_beside(kube)):
-        _refuse_foreign(cluster, kube, implementation)
+    if before is None and not (beside and installed.any_beside(kube)):
+        _refuse_foreign(cluster, kube, implementation, found)
     if beside:
         found = _without_known_kinds(kube, found)
     made = list(before.made) if before is not None else []

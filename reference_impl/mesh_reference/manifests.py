@@ -21,6 +21,7 @@ from mesh_reference.webhooks.bundles import injector_name, suffix, validator_nam
 Json = dict[str, Any]
 
 ISTIOD_IMAGE = "mesh-reference/istiod"
+DEFAULT_ISTIOD = "istiod.istio-system.svc:15012"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,10 @@ def _config_map(installation: Installation) -> Json:
         "trustDomain": settings.trust_domain,
         **installation.mesh_config,
     }
+    address = f"{installation.name}.{settings.root_namespace}.svc:{settings.secure_port}"
+    if address != DEFAULT_ISTIOD:
+        # Proxies look for the default one otherwise, which may be another control plane.
+        config["defaultConfig"] = {"discoveryAddress": address, **(config.get("defaultConfig") or {})}
     mesh_config.check_mesh_config(config, "meshConfig")
     return {
         "apiVersion": "v1",

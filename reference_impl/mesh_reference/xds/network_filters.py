@@ -60,13 +60,20 @@ def tcp_branches(chain: ChainPlan, log_path: str) -> listener_components_pb2.Fil
 def outbound_http(route_name: str, stat_prefix: str, log_path: str) -> listener_components_pb2.Filter:
     """HTTP by the route configuration of that name, which comes over RDS."""
     manager = _manager(stat_prefix, log_path)
+    # Callers see ``server: envoy``, as with Istio; gateways and servers' own proxies say istio-envoy.
+    manager.server_name = ""
     manager.rds.CopyFrom(hcm_pb2.Rds(config_source=ads_source(), route_config_name=route_name))
     return _filter("envoy.filters.network.http_connection_manager", manager)
 
 
-def gateway_http(route_name: str, stat_prefix: str, log_path: str) -> listener_components_pb2.Filter:
-    """HTTP from outside: the client's address is that of the connection, and nobody's word about itself is believed."""
-    manager = _manager(stat_prefix, log_path)
+def gateway_http(
+    route_name: str, stat_prefix: str, log_path: str, *, first: Iterable[hcm_pb2.HttpFilter] = ()
+) -> listener_components_pb2.Filter:
+    """HTTP from outside: the client's address is that of the connection, and nobody's word about itself is believed.
+
+    ``first``: filters that a request meets before all others.
+    """
+    manager = _manager(stat_prefix, log_path, first)
     manager.use_remote_address.value = True
     manager.forward_client_cert_details = _HCM.SANITIZE_SET
     details = manager.set_current_client_cert_details

@@ -191,6 +191,8 @@ def test_a_revision_of_its_own_namespaces_knows_its_own_namespace_and_checks_its
     (webhook,) = one(objects, "ValidatingWebhookConfiguration")["webhooks"]
     expression = {"key": "istio.io/rev", "operator": "In", "values": ["a"]}
     assert webhook["objectSelector"] == {"matchExpressions": [expression]}
+    config = mesh_config.parse_mesh_config(one(objects, "ConfigMap")["data"]["mesh"])
+    assert config["defaultConfig"] == {"discoveryAddress": "istiod-a.istio-a.svc:15012"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Generated routes on two meshes side by side: of every request comes the same, or the difference is a known one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mesh_conformance.differential.pair import Pair
+from mesh_conformance.properties.reducing import BATCH, reduce
+from pytest_mesh.differential.findings import Difference
+from pytest_mesh.failures import MeshFailure
+from pytest_mesh.keys import RUN
+from pytest_mesh.settings import MeshSettings
+from pytest_mesh.strategies.cells import Cell
+from pytest_mesh.strategies.routes import draw_cells
+
+PROBES = 5
+PUSHES = 12
+"""Pushes for making one difference small, at most."""
+REDUCED = 6
+"""Differences that are made small; of the others the aspects and a case are told."""
+
+pytestmark = [pytest.mark.mesh_differential, pytest.mark.timeout(3600)]
+
+
+def test_two_meshes_do_the_same_with_generated_routes(
+    pair: Pair, mesh_settings: MeshSettings, pytestconfig: pytest.Config
+) -> None:
+    run = pytestconfig.stash[RUN]
+    cells = draw_cells(run.options.differential_cells, mesh_settings.seed)
+    names = (pair.first.name, pair.second.name)
+    began = time.monotonic()
+    found: list[Difference] = []
+    for start in range(0, len(cells), BATCH):
+        batch = cells[start : start + BATCH]
+        found += pair.differences(batch)
+        run.progress(
+            f"differential: {start + len(batch)} of {len(cells)} cells, {pair.first.requests} requests to each, "
+            f"{len(found)} unexplained differences, {time.monotonic() - began:.0f} s"
+        )
+    seconds = time.monotonic() - began
+    smallest = _smallest(pair, found)
+    summary = {
+        "meshes": list(names),
+        "cells": len(cells),
+        "seed": mesh_settings.seed,
+        "requests": pair.first.requests,
+        "pushes": pair.first.pushes,
+        "seconds": round(seconds, 1),
+        "sampled": pair.sampled,
+        "undecided": pair.undecided,
+        "explained": dict(pair.explained),
+        "unexplained": len(found),
+        "differences": [one.to_json(names) for one in smallest],
+    }
+    where = Path(run.artifacts).parent / "differential.json"
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_text(json.dumps(summary, indent=2))
+    run.progress(f"differential: report in {where}")
+    if found:
+        told = "\n\n".join(one.told(names) for one in smallest)
+        raise MeshFailure(
+            f"{len(found)} requests of {len(cells)} cells differ between {names[0]} and {names[1]} "
+            f"(seed {mesh_settings.seed}), of {len(smallest)} sorts:\n\n{told}"
+        )
+
+
+def _smallest(pair: Pair, found: Sequence[Difference]) -> list[Difference]:
+    """Give one difference of each signature, probed again and made small where that is cheap enough."""
+    sorts: dict[tuple[str, ...], Difference] = {}
+    for one in sorted(found, key=lambda one: one.cell.size):
+        sorts.setdefault(one.signature, one)
+    out = []
+    for number, one in enumerate(sorts.values()):
+        out.append(_reduced(pair, one) if number < REDUCED else one)
+    return out
+
+
+def _reduced(pair: Pair, found: Difference) -> Difference:
+    again = [pair.differences([found.cell], repeats=1, draw=False) for _ in range(1)]
+    differed = sum(any(one.signature == found.signature for one in probe) for probe in again)
+    if not differed or found.kind == "shares":
+        return replace(found, probes=(differed, len(again)))
+
+    def attempt(cells: Sequence[Cell]) -> list[Difference]:
+        return [one for one in pair.differences(cells, repeats=1, draw=False) if one.signature == found.signature]
+
+    smaller = reduce(found, attempt, rounds=PUSHES)
+    return replace(smaller, probes=(differed, len(again)))

@@ -1,0 +1,65 @@
+"""Implementations as they are installed beside another one on one cluster, and which file says so.
+
+What belongs here: NAME.toml for each NAME.toml of the directory above. Such a mesh is a revision of its own: it knows
+its own namespaces only (``discoverySelectors``), and its objects carry its label. What does not: how two are compared.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_mesh.contracts import Implementation
+
+REVISION_LABEL = "istio.io/rev"
+
+
+def beside(path: Path) -> Path:
+    """Give the file ``beside/NAME.toml`` next to NAME.toml where there is one, else the file itself."""
+    found = path.parent / "beside" / path.name
+    return found if found.is_file() else path
+
+
+def object_labels(implementation: Implementation) -> dict[str, str]:
+    """Give the labels by which a mesh knows an object for its own: the revision's, where its namespaces carry one."""
+    revision = implementation.injection_labels.get(REVISION_LABEL)
+    return {REVISION_LABEL: revision} if revision else {}
+
+
+def other(config: pytest.Config, name: str, first: Implementation) -> Implementation:
+    """Find and read the implementation of ``--mesh-differential``; raises ``pytest.UsageError``."""
+    import pytest
+
+    from pytest_mesh.implementations import SHIPPED
+    from pytest_mesh.implementations.loader import ImplementationError, load
+    from pytest_mesh.options import unknown
+
+    known = dict(SHIPPED)
+    for offered in config.hook.pytest_mesh_implementations(config=config):
+        known = {**offered, **known}
+    if name in known:
+        path = known[name]
+    elif name.endswith(".toml") or "/" in name:
+        path = config.invocation_params.dir / name
+        if not path.is_file():
+            raise pytest.UsageError(f"--mesh-differential: no file {name}")
+    else:
+        raise pytest.UsageError(
+            f"{unknown('--mesh-differential', name, known)}; or the path of an implementation file (.toml)"
+        )
+    try:
+        found = load(beside(path))
+    except ImplementationError as error:
+        raise pytest.UsageError(f"--mesh-differential: {error}") from error
+    if found.name == first.name:
+        raise pytest.UsageError(f"--mesh-differential: {found.name!r} is the implementation itself: name another one")
+    if not (object_labels(found) and object_labels(first)):
+        wrong = first if object_labels(found) else found
+        raise pytest.UsageError(
+            f"--mesh-differential: implementation {wrong.name!r} cannot stand beside another: its injection labels name no "
+            f"revision ({REVISION_LABEL})"
+        )
+    return found
