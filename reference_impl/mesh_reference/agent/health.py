@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from mesh_reference.agent import bootstrap, http_exchange
+from mesh_reference.agent import bootstrap, grpc_probe, http_exchange
 from mesh_reference.agent.http_exchange import Answer, Incoming
 
 if TYPE_CHECKING:
@@ -138,17 +138,10 @@ class Health:
         return Answer()
 
     async def _grpc_probe(self, probe: dict[str, Any], seconds: float) -> Answer:
-        import grpc
-
-        # grpc.health.v1: HealthCheckRequest{service = 1}; HealthCheckResponse{status = 1}, SERVING is 1.
-        service = str(probe.get("service") or "").encode()
-        request = b"\x0a" + bytes([len(service)]) + service if service else b""
-        async with grpc.aio.insecure_channel(f"{self._settings.address}:{int(probe['port'])}") as channel:
-            try:
-                answer = await channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=seconds)
-            except grpc.aio.AioRpcError as error:
-                return Answer(status=500, body=f"{error.code().name}: {error.details()}\n".encode())
-        return Answer() if answer == b"\x08\x01" else Answer(status=500, body=b"not serving\n")
+        status = await grpc_probe.check(
+            self._settings.address, int(probe["port"]), str(probe.get("service") or ""), PROBE_SOURCE, seconds
+        )
+        return Answer(status=500, body=f"{status}\n".encode()) if status else Answer()
 
     async def _metrics(self) -> Answer:
         """Join Envoy's metrics and the application's own, where the pod named them."""
