@@ -7,6 +7,7 @@ iptables`` starts in every pod and must not pay for gRPC.
 from __future__ import annotations
 
 import importlib
+import logging
 
 import click
 
@@ -49,6 +50,8 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="pytest-mesh", prog_name="refmesh")
 def main() -> None:
     """The reference service mesh of pytest-mesh: an Istio-API control plane in Python."""
+    # Commands for people say what they found themselves; those that log set logging up.
+    logging.getLogger("mesh_reference").addHandler(logging.NullHandler())
 
 
 if __name__ == "__main__":

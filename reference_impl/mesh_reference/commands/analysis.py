@@ -6,8 +6,9 @@ support (gateways, EnvoyFilter, Telemetry, webhooks, several clusters) are not l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from mesh_reference.model import hosts
@@ -58,6 +59,13 @@ class Message:
         """``Error [IST0101] (VirtualService shop/reviews file:7) Referenced host not found: "x"``."""
         where = f"{self.resource} {self.place}".rstrip()
         return f"{self.level} [{self.code}] ({where}) {self.text}"
+
+    def is_meant_by(self, words: str) -> bool:
+        """Does ``IST0101`` or ``IST0101=VirtualService re*.shop`` name it?"""
+        code, _, pattern = words.partition("=")
+        kind, _, name = self.resource.partition(" ")
+        namespace, _, short = name.rpartition("/")
+        return code == self.code and (not pattern or fnmatchcase(f"{kind} {short}.{namespace}", pattern))
 
     def to_json(self) -> dict[str, str]:
         return {
@@ -233,9 +241,3 @@ def _port_names(mesh: Mesh) -> Iterator[Message]:
                     f"Port name {port.name} (port: {port.number}) doesn't follow the naming convention of Istio port."
                 )
                 yield _message(mesh, "IST0118", key, ("spec", "ports", index), text)
-
-
-def worst(messages: Iterable[Message]) -> Level | None:
-    """The highest level among them."""
-    levels = [LEVELS.index(item.level) for item in messages]
-    return LEVELS[max(levels)] if levels else None

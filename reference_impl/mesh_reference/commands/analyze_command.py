@@ -5,17 +5,30 @@ from __future__ import annotations
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
-from mesh_reference.commands import analysis, printing, sources
+from mesh_reference.commands import analysis, options, printing, sources
 from mesh_reference.errors import MeshError
 
 
+def _codes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(code, help=entry[1]) for code, entry in analysis.CODES.items() if code.startswith(incomplete)
+    ]
+
+
 @click.command(name="analyze")
-@click.argument("names", nargs=-1, metavar="[FILE|DIRECTORY|-]...")
-@click.option("--use-kube/--no-use-kube", default=None, help="Look at the cluster; default: when no file is named.")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Where a document names none.")
+@click.argument("names", nargs=-1, metavar="[FILE|DIRECTORY|-]...", type=click.Path(allow_dash=True))
+@click.option("--use-kube/--no-use-kube", default=None, help="Look at the cluster. Default: when no file is named.")
+@options.namespace("Where a document names none.")
 @click.option(
-    "-S", "--suppress", "suppressed", multiple=True, metavar="CODE", help="A code to leave out; may be repeated."
+    "-S",
+    "--suppress",
+    "suppressed",
+    multiple=True,
+    metavar="CODE[=KIND NAME.NAMESPACE]",
+    shell_complete=_codes,
+    help="A code to leave out, for one resource or for all; * stands for any text; may be repeated.",
 )
 @click.option("-L", "--list-analyzers", "listing", is_flag=True, help="List the codes and end.")
 @click.option(
@@ -25,9 +38,15 @@ from mesh_reference.errors import MeshError
     show_default=True,
     help="The level from which on the exit code is 1.",
 )
-@click.option("--kubeconfig", help="The cluster's kubeconfig.")
-@click.option("--context", help="A context of the kubeconfig.")
-@click.option("-o", "--output", type=click.Choice(["log", "json", "yaml"]), default="log", show_default=True)
+@click.option(
+    "--output-threshold",
+    type=click.Choice(analysis.LEVELS, case_sensitive=False),
+    default="Info",
+    show_default=True,
+    help="The level from which on a finding is printed.",
+)
+@options.cluster
+@options.output("log", "json", "yaml")
 def command(
     *,
     names: tuple[str, ...],
@@ -36,6 +55,7 @@ def command(
     suppressed: tuple[str, ...],
     listing: bool,
     failure_threshold: str,
+    output_threshold: str,
     kubeconfig: str | None,
     context: str | None,
     output: str,
@@ -45,11 +65,15 @@ def command(
     Codes are istioctl's; -L lists those that are looked for. Files are taken as the whole mesh, workloads in them stand
     for one pod each.
 
-    Exit code 1 when something is found from --failure-threshold on, 2 when something could not be read.
+    \b
+    Exit codes:
+      0  nothing is found from --failure-threshold on
+      1  something is
+      2  something could not be read; what could be is analyzed
 
     \b
     Examples:
-      refmesh analyze manifests/ -S IST0118
+      refmesh analyze manifests/ -S IST0118 -S 'IST0101=VirtualService *.shop'
       refmesh analyze --kubeconfig ~/.kube/config -o json
     """
     if listing:
@@ -57,7 +81,7 @@ def command(
             printing.table(("CODE", "LEVEL", "NAME"), [(code, *entry) for code, entry in analysis.CODES.items()])
         )
         return
-    unknown = [code for code in suppressed if code not in analysis.CODES]
+    unknown = [item for item in suppressed if item.partition("=")[0] not in analysis.CODES]
     if unknown:
         raise click.UsageError(f"-S {unknown[0]}: no such code; -L lists them")
     if names and use_kube:
@@ -72,15 +96,19 @@ def command(
     except MeshError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    found = [item for item in analysis.analyze(mesh) if item.code not in suppressed]
+    for problem in mesh.unreadable:
+        click.echo(problem, err=True)
+    found = [item for item in analysis.analyze(mesh) if not any(item.is_meant_by(words) for words in suppressed)]
+    shown = [item for item in found if _rank(item.level) >= _rank(output_threshold)]
     if output != "log":
-        printing.data([item.to_json() for item in found], output)
-    for item in found if output == "log" else ():
+        printing.data([item.to_json() for item in shown], output)
+    for item in shown if output == "log" else ():
         click.echo(item.line)
-    if not found:
+    if not shown:
         click.echo(f"✔ No validation issues found when analyzing {', '.join(names) or 'the cluster'}.", err=True)
-    worst = analysis.worst(found)
-    limit = analysis.LEVELS.index(
-        next(level for level in analysis.LEVELS if level.lower() == failure_threshold.lower())
-    )
-    sys.exit(1 if worst is not None and analysis.LEVELS.index(worst) >= limit else 0)
+    fails = any(_rank(item.level) >= _rank(failure_threshold) for item in found)
+    sys.exit(2 if mesh.unreadable else 1 if fails else 0)
+
+
+def _rank(level: str) -> int:
+    return [item.lower() for item in analysis.LEVELS].index(level.lower())

@@ -34,10 +34,17 @@ class Dump:
     secrets: tuple[Json, ...] = ()
     """Entries with ``name``, ``secret``, ``last_updated`` and whether they are still ``warming``."""
     bootstrap: Json = field(default_factory=dict)
+    statuses: tuple[Json, ...] = ()
+    """Clusters with the state of each of their hosts, from ``/clusters?format=json``."""
 
 
 def read(value: Any) -> Dump:
-    """The dump in ``value``: ``{"configs": [...]}`` of Envoy, or of this control plane. Raises `DumpError`."""
+    """The dump in ``value``: ``{"configs": [...]}`` of Envoy, or of this control plane. Raises `DumpError`.
+
+    Envoy's ``/clusters?format=json`` will do for its endpoints.
+    """
+    if isinstance(value, dict) and isinstance(value.get("cluster_statuses"), list):
+        return Dump(statuses=tuple(value["cluster_statuses"]))
     configs = value.get("configs") if isinstance(value, dict) else None
     if not isinstance(configs, list):
         raise DumpError('no config dump: want an object with a list "configs", as GET /config_dump of Envoy prints')
@@ -64,8 +71,8 @@ def read(value: Any) -> Dump:
 
 
 def _resources(section: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
-    """Each (kind, resource) in a section, whichever state it is in."""
-    for name, entries in section.items():
+    """Each (kind, resource) in a section, whichever state it is in; the bootstrap's own ones come last."""
+    for name, entries in sorted(section.items(), key=lambda item: item[0].startswith("static")):
         if not isinstance(entries, list) or "warming" in name:
             continue
         for entry in entries:

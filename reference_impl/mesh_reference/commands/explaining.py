@@ -6,89 +6,97 @@ It reads configuration as generated and says which line of which resource decide
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mesh_reference.commands.dump import Dump, chains, filters
+from mesh_reference import documents
+from mesh_reference.commands import route_effects
+from mesh_reference.commands.dump import chains, filters
+from mesh_reference.commands.explanation import Answer, Explanation, Step
 from mesh_reference.commands.proxy_dump import of_proxy
-from mesh_reference.commands.route_matching import Request, misfit, virtual_host
-from mesh_reference.commands.summaries import config_of, each_endpoint, match_text
-from mesh_reference.xds.route_matches import Client, applies
+from mesh_reference.commands.route_matching import Request, conditions, misfit, normalized, virtual_host
+from mesh_reference.commands.route_origins import Blocks, Origins
+from mesh_reference.commands.summaries import config_of, each_endpoint
+from mesh_reference.xds.targets import ClientTargets
 
 if TYPE_CHECKING:
     from mesh_reference.commands.manifests_mesh import Mesh
     from mesh_reference.documents import Path
     from mesh_reference.model.proxies import Proxy
-    from mesh_reference.model.virtual_services import VirtualService
 
 Json = dict[str, Any]
 
-_STOP = "the request goes no further"
+_TOLD = {
+    "NR": "404 NR (no route): the request goes no further",
+    "NC": "503 NC (no such cluster: the subset, port or host is not defined)",
+    "UH": "503 UH (no healthy endpoint)",
+    "FI": "injected by fault.abort",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One decision: what decided, what it said, where that is written, and what was passed over before."""
+class Explainer:
+    """Explains requests of one proxy. Its configuration is generated once, so the second request costs little."""
 
-    name: str
-    text: str
-    place: str = ""
-    """``file:line``, or the field of the resource when it came from a cluster."""
-    passed_over: tuple[str, ...] = ()
+    def __init__(self, mesh: Mesh, proxy: Proxy) -> None:
+        self.mesh, self.proxy = mesh, proxy
+        self.dump = of_proxy(mesh.configuration, proxy)
+        self.origins = Origins(mesh.configuration, mesh.configs, proxy)
+        self.listeners = {str(item.get("name")): item for item in self.dump.listeners}
+        self.tables = {str(item.get("name")): item for item in self.dump.routes}
+        self.clusters = {str(item.get("name")): item for item in self.dump.clusters}
+        self.servers: dict[str, list[tuple[str, str]]] = {}
+        for cluster, address, health in each_endpoint(self.dump):
+            self.servers.setdefault(cluster, []).append((address, health))
 
-    def to_json(self) -> Json:
-        return {"step": self.name, "text": self.text, "place": self.place, "passedOver": list(self.passed_over)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """The steps, and how it ends: clusters by share, or a status that the proxy answers itself."""
-
-    steps: tuple[Step, ...]
-    outcome: str
-    clusters: tuple[tuple[str, int], ...] = ()
-
-    def to_json(self) -> Json:
-        shares = [{"cluster": name, "weight": weight} for name, weight in self.clusters]
-        return {"outcome": self.outcome, "clusters": shares, "steps": [step.to_json() for step in self.steps]}
+    def explain(self, request: Request) -> Explanation:
+        """Follow the request from the proxy's pod, or from outside through a gateway."""
+        return _Walk(self, normalized(request)).run()
 
 
 def explain(mesh: Mesh, proxy: Proxy, request: Request) -> Explanation:
-    """Follow ``request`` from the pod of ``proxy``."""
-    return _Walk(mesh, proxy, request).run()
+    """Follow one ``request`` from the pod of ``proxy``."""
+    return Explainer(mesh, proxy).explain(request)
 
 
 class _Walk:
-    def __init__(self, mesh: Mesh, proxy: Proxy, request: Request) -> None:
-        self._mesh, self._proxy, self._request = mesh, proxy, request
-        self._dump: Dump = of_proxy(mesh.configuration, proxy)
+    def __init__(self, known: Explainer, request: Request) -> None:
+        self._known, self._request = known, request
+        self._mesh, self._proxy = known.mesh, known.proxy
         self._steps: list[Step] = []
 
     def run(self) -> Explanation:
+        self._limits()
         listener = self._listener()
         if listener is None:
             return self._outside()
-        manager = next((found for chain in chains(listener) for found in filters(chain, "HttpConnectionManager")), None)
+        chain = _chain(listener, self._request)
+        manager = next(filters(chain, "HttpConnectionManager"), None) if chain else None
         if manager is None:
-            proxy = next((found for chain in chains(listener) for found in filters(chain, "TcpProxy")), {})
-            self._say("listener", f"{listener['name']}: a TCP port, HTTP is not looked at")
-            return self._to_clusters(_shares(proxy))
-        route = str((manager.get("rds") or {}).get("route_config_name", ""))
-        self._say("listener", f"{listener['name']}: HTTP, route configuration {route}")
-        table = next((found for found in self._dump.routes if found.get("name") == route), {})
-        found = virtual_host(table, self._request.authority)
-        if found is None:
-            return self._end("virtual host", f"none takes {self._request.authority}", "404 (no virtual host)")
-        host, domain = found
-        self._say("virtual host", f"{host['name']}: {self._request.authority} is its domain {domain}")
-        return self._route(host)
+            proxy = next(filters(chain, "TcpProxy"), {}) if chain else {}
+            what = "TLS of the client's own" if self._request.scheme == "https" else "a TCP port"
+            if not proxy:
+                text = f"{listener['name']}: no filter chain for {what}"
+                return self._end("listener", text, "connection reset", Answer(flag="BH"))
+            shares = route_effects.shares(proxy)
+            self._say("listener", f"{listener['name']}: {what}, HTTP is not looked at", self._tcp_place(shares))
+            return self._to_clusters(shares, {}, {})
+        table = str((manager.get("rds") or {}).get("route_config_name", ""))
+        self._say("listener", f"{listener['name']}: HTTP, route configuration {table}", self._gateway_place())
+        return self._virtual_host(table, self._known.tables.get(table, {}))
+
+    def _limits(self) -> None:
+        """A Sidecar resource decides what the proxy knows at all."""
+        found = self._mesh.configuration.sidecar(self._proxy)
+        if found is not None:
+            key = (found.meta.namespace, found.meta.name)
+            self._say("sidecar", f"Sidecar {'/'.join(key)} says what this pod knows", self._place("Sidecar", *key))
 
     def _listener(self) -> Json | None:
         """That of the called Service's address, or the one for every address of the port."""
-        by_name = {item.get("name"): item for item in self._dump.listeners}
-        addresses = [*self._addresses(), "0.0.0.0"]
-        found = (by_name.get(f"{address}_{self._request.port}") for address in addresses)
-        return next((item for item in found if item is not None), None)
+        gateway = self._mesh.configuration.view_key(self._proxy).gateway
+        # A gateway's pod may listen on another port than its Service.
+        port = dict(gateway[1]).get(self._request.port, self._request.port) if gateway else self._request.port
+        names = (f"{address}_{port}" for address in (*self._addresses(), "0.0.0.0"))
+        return next((self._known.listeners[name] for name in names if name in self._known.listeners), None)
 
     def _addresses(self) -> tuple[str, ...]:
         scope = self._mesh.configuration.view(self._proxy).scope
@@ -98,155 +106,289 @@ class _Walk:
         return (self._request.host,)
 
     def _outside(self) -> Explanation:
-        policy = self._mesh.configuration.settings.outbound_policy
-        text = f"none for port {self._request.port}: the mesh's outbound policy is {policy}"
+        where = f"{self._request.host}:{self._request.port}"
+        if self._proxy.is_gateway:
+            return self._end("listener", f"none for port {self._request.port}", "connection refused", Answer(flag="BH"))
+        sidecar = self._mesh.configuration.sidecar(self._proxy)
+        policy = (sidecar.outbound_policy if sidecar else None) or self._mesh.configuration.settings.outbound_policy
+        text = f"none for port {self._request.port}: the outbound policy is {policy}"
         if policy == "ALLOW_ANY":
-            return self._end("listener", text, f"passes through to {self._request.host}:{self._request.port} as it is")
-        return self._end("listener", text, "connection reset (BlackHoleCluster)")
+            outcome = f"passes through to {where} as it is"
+            return self._end("listener", text, outcome, Answer(cluster="PassthroughCluster"))
+        return self._end("listener", text, "connection reset (BlackHoleCluster)", Answer(flag="BH"))
 
-    def _route(self, host: Mapping[str, Any]) -> Explanation:
+    def _virtual_host(self, table: str, routes: Mapping[str, Any]) -> Explanation:
+        found = virtual_host(routes, self._request.authority)
+        if found is None:
+            text = f"none takes {self._request.authority}"
+            return self._end("virtual host", text, "404 NR (no virtual host)", Answer(status=404, flag="NR"))
+        host, domain = found
+        text = f"{host['name']}: {self._request.authority} is its domain {domain}"
+        self._say("virtual host", text, self._host_place(str(host["name"])))
+        if host.get("require_tls") == "ALL" and self._request.scheme == "http":
+            goal = route_effects.location({}, {"scheme_redirect": "https"}, self._request)
+            self._say("virtual host", "httpsRedirect: everything without TLS is redirected")
+            return self._finish(f"redirected: 301 to {goal}", (Answer(status=301, location=goal),))
+        return self._route(table, host)
+
+    def _route(self, table: str, host: Mapping[str, Any]) -> Explanation:
         passed: list[str] = []
         for index, route in enumerate(host.get("routes") or ()):
-            problem = misfit(route.get("match") or {}, self._request)
-            source = self._source(host, route, index)
+            match = route.get("match") or {}
+            problem = misfit(match, self._request)
+            blocks = self._known.origins.of(table, str(host["name"]), index)
             if problem:
-                passed.append(f"{source[0] or match_text(route.get('match') or {})}: {problem}")
+                passed.append(f"{self._words(route, blocks) or conditions(match)}: {problem}")
                 continue
-            return self._take(route, source, tuple(passed))
-        self._say("route", f"none of {len(passed)} fits", passed_over=tuple(passed))
-        return self._finish(f"404 NR (no route): {_STOP}")
+            return self._take(route, blocks, tuple(passed))
+        what = f"none of {len(passed)} fits" if passed else f"{host['name']} has none"
+        self._say("route", what, passed_over=tuple(passed))
+        return self._finish(_TOLD["NR"], (Answer(status=404, flag="NR"),))
 
-    def _take(self, route: Json, source: tuple[str, str], passed: tuple[str, ...]) -> Explanation:
-        words, place = source
-        name = route.get("name") or "default"
-        text = f"{name}: {match_text(route.get('match') or {})}"
+    def _take(self, route: Json, blocks: Blocks, passed: tuple[str, ...]) -> Explanation:
+        match, words = route.get("match") or {}, self._words(route, blocks)
+        place = self._place("VirtualService", *blocks[-1].key, path=blocks[-1].path) if blocks else ""
+        text = f"{route.get('name') or 'default'}: {conditions(match)}"
         self._say("route", f"{text}, of {words}" if words else f"{text}, the Service's own", place, passed)
-        for step in _changes(route):
-            self._say("route", step, place)
+        for root in blocks[:-1]:
+            self._say("delegate", f"by {root.words}", self._place("VirtualService", *root.key, path=root.path))
+        below = blocks[-1].path[:3] if blocks else ()
+
+        def written(*fields: str | int) -> str:
+            return self._place("VirtualService", *blocks[-1].key, path=(*below, *fields)) if blocks else ""
+
+        if route_effects.answers_preflight(route, self._request):
+            self._say("cors", "a preflight request", written("corsPolicy"))
+            return self._finish("200, the preflight is answered by the proxy itself", (Answer(status=200),))
         if "direct_response" in route:
-            return self._finish(f"{route['direct_response'].get('status', 200)}, answered by the proxy itself")
+            status = int(route["direct_response"].get("status") or 200)
+            self._say("direct response", f"status {status}", written("directResponse"))
+            answer = Answer(status=status, response_headers=route_effects.response_headers((route,)))
+            return self._finish(f"{status}, answered by the proxy itself", (answer,))
         if "redirect" in route:
-            return self._finish(f"redirected: {_redirect(route['redirect'])}")
-        return self._to_clusters(_shares(route.get("route") or {}))
+            status = route_effects.redirect_status(route["redirect"])
+            goal = route_effects.location(match, route["redirect"], self._request)
+            self._say("redirect", f"{status} to {goal}", written("redirect"))
+            headers = route_effects.response_headers((route,))
+            answer = Answer(status=status, location=goal, response_headers=headers)
+            return self._finish(f"redirected: {status} to {goal}", (answer,))
+        if "route" not in route:
+            self._say("route", "it has no action: Envoy answers 404", place)
+            return self._finish(_TOLD["NR"], (Answer(status=404, flag="NR"),))
+        for step, text, field in _changes(route, self._request):
+            self._say(step, text, written(field))
+        return self._to_clusters(route_effects.shares(route["route"]), route, route["route"], written("route"))
 
-    def _source(self, host: Mapping[str, Any], route: Json, index: int) -> tuple[str, str]:
-        """(``VirtualService ns/name http[i].match[j]``, its place) of the route at ``index`` of its host."""
+    def _words(self, route: Mapping[str, Any], blocks: Blocks) -> str:
+        if blocks:
+            return f"VirtualService {blocks[-1].words}"
         named = config_of(route)
-        if not named:
-            return "", ""
         name, _, namespace = named.rpartition(".")
-        service = self._mesh.configuration.snapshot.virtual_services.get((namespace, name))
-        blocks = list(self._blocks(service)) if service is not None else []
-        if index >= len(blocks) or len(host.get("routes") or ()) > len(blocks):
-            return f"VirtualService {namespace}/{name}", self._place("VirtualService", namespace, name, ("spec",))
-        number, match = blocks[index]
-        path: Path = ("spec", "http", number)
-        words = f"http[{number}]"
-        if match is not None:
-            path, words = (*path, "match", match), f"{words}.match[{match}]"
-        place = self._place("VirtualService", namespace, name, path)
-        return f"VirtualService {namespace}/{name} {words}", place
+        return f"VirtualService {namespace}/{name}" if named else ""
 
-    def _blocks(self, service: VirtualService) -> Iterator[tuple[int, int | None]]:
-        """(route, match) in the order in which routes are generated."""
-        labels = dict(self._mesh.configuration.view_key(self._proxy).where.labels)
-        client = Client(namespace=self._proxy.namespace, labels=labels)
-        for number, block in enumerate(service.http):
-            for match, wanted in enumerate(block.matches):
-                if applies(wanted, client, self._request.port):
-                    yield number, match
-            if not block.matches:
-                yield number, None
-
-    def _to_clusters(self, shares: list[tuple[str, int]]) -> Explanation:
+    def _to_clusters(
+        self, shares: list[tuple[Mapping[str, Any], int]], route: Json, action: Mapping[str, Any], place: str = ""
+    ) -> Explanation:
+        """Where it goes, each branch with its own changes; an injected abort takes its share of all of them."""
         total = sum(weight for _, weight in shares) or 1
-        for name, weight in shares:
-            share = f"{100 * weight / total:g}% of requests to " if len(shares) > 1 else ""
-            self._cluster(name, share)
-        ends = {name: self._end_of(name) for name, _ in shares}
+        status, aborted = route_effects.abort(route)
+        answers: list[Answer] = []
+        ends: dict[str, str] = {}
+        for branch, weight in shares:
+            name = str(branch["name"])
+            self._cluster(name, f"{100 * weight / total:g}% of requests to " if len(shares) > 1 else "", place)
+            flag, ends[name] = self._end_of(name)
+            if aborted:
+                # The branch is chosen before the fault is, and changes this answer's headers, too.
+                changed = route_effects.response_headers((branch, route))
+                part = aborted * weight / total
+                answers.append(Answer(share=part, status=status, flag="FI", response_headers=changed))
+            if aborted < 1:
+                part = (1 - aborted) * weight / total
+                answers.append(self._answer(branch, route, action, name, flag, part))
+        outcome = "; ".join(f"{name}: {text}" for name, text in ends.items())
         if len(set(ends.values())) == 1:
             outcome = next(iter(ends.values()))
-        else:
-            outcome = "; ".join(f"{name}: {text}" for name, text in ends.items())
-        return self._finish(outcome, tuple(shares))
+        if aborted:
+            rest = f"; the rest: {outcome}" if aborted < 1 else ""
+            outcome = f"{100 * aborted:g}% get {status}, {_TOLD['FI']}{rest}"
+        return self._finish(
+            outcome, tuple(answers), tuple((str(item["name"]), weight) for item, weight in shares), route
+        )
 
-    def _cluster(self, name: str, share: str) -> None:
-        cluster = next((item for item in self._dump.clusters if item.get("name") == name), None)
+    def _answer(
+        self, branch: Mapping[str, Any], route: Json, action: Mapping[str, Any], name: str, flag: str, share: float
+    ) -> Answer:
+        levels = (branch, route)
+        changed = route_effects.response_headers(levels)
+        if flag:
+            return Answer(share=share, status=503, flag=flag, cluster=name, response_headers=changed)
+        return Answer(
+            share=share,
+            cluster=name,
+            host=route_effects.rewritten_host(action, branch, self._request) if action else "",
+            path=route_effects.rewritten_path(route.get("match") or {}, action, self._request) if action else "",
+            request_headers=route_effects.request_headers(levels, self._request),
+            response_headers=changed,
+        )
+
+    def _cluster(self, name: str, share: str, place: str) -> None:
+        cluster = self._known.clusters.get(name)
         if cluster is None:
-            self._say("cluster", f"{share}{name}: does not exist")
+            self._say("cluster", f"{share}{name}: does not exist", place)
             return
         rule, subset = config_of(cluster), name.split("|")[2] if name.count("|") == 3 else ""
-        place, words = "", ""
+        words = ""
         if rule:
             rule_name, _, namespace = rule.rpartition(".")
-            path = self._subset_path(namespace, rule_name, subset)
-            place = self._place("DestinationRule", namespace, rule_name, path)
+            place = self._place(
+                "DestinationRule", namespace, rule_name, path=self._subset(namespace, rule_name, subset)
+            )
             words = f", by DestinationRule {namespace}/{rule_name}" + (f" subset {subset}" if subset else "")
         balancing = cluster.get("lb_policy", "ROUND_ROBIN")
         self._say("cluster", f"{share}{name}: {balancing}{words}", place)
-        servers = [f"{address} {health}" for found, address, health in each_endpoint(self._dump) if found == name]
         if cluster.get("type") == "EDS":
+            known = self._mesh.configuration.snapshot.pods
+            servers = []
+            for address, health in self._known.servers.get(name, ()):
+                pod = known.get(address.rpartition(":")[0])
+                servers.append(f"{address} {health}" + (f" ({pod.namespace}/{pod.name})" if pod else ""))
             self._say("endpoints", ", ".join(servers) or f"{name} has none")
 
-    def _subset_path(self, namespace: str, name: str, subset: str) -> Path:
+    def _subset(self, namespace: str, name: str, subset: str) -> Path:
         raw = self._mesh.configs.get(("DestinationRule", namespace, name)) or {}
         for index, item in enumerate((raw.get("spec") or {}).get("subsets") or ()):
             if subset and item.get("name") == subset:
                 return ("spec", "subsets", index)
         return ("spec",)
 
-    def _end_of(self, name: str) -> str:
-        cluster = next((item for item in self._dump.clusters if item.get("name") == name), None)
+    def _end_of(self, name: str) -> tuple[str, str]:
+        """(Envoy's flag when it cannot be forwarded, in words)."""
+        cluster = self._known.clusters.get(name)
         if cluster is None:
-            return "503 NC (no such cluster: the subset, port or host is not defined)"
+            return "NC", _TOLD["NC"]
         if cluster.get("type") != "EDS":
-            return f"forwarded by {name}"
-        healthy = [item for item in each_endpoint(self._dump) if item[0] == name and item[2] == "HEALTHY"]
-        return "forwarded" if healthy else "503 UH (no healthy endpoint)"
+            return "", f"forwarded by {name}"
+        healthy = any(health == "HEALTHY" for _, health in self._known.servers.get(name, ()))
+        return ("", "forwarded") if healthy else ("UH", _TOLD["UH"])
 
-    def _place(self, kind: str, namespace: str, name: str, path: Path) -> str:
-        from mesh_reference.documents import render
+    def _host_place(self, name: str) -> str:
+        """Where the Service or ServiceEntry of a virtual host is written; "" when none is."""
+        service = self._mesh.configuration.snapshot.services.get(name.rpartition(":")[0])
+        if service is None:
+            return ""
+        for kind in ("Service", "ServiceEntry"):
+            if place := self._mesh.place(kind, service.meta.namespace, service.meta.name, ("metadata",)):
+                return place
+        return ""
 
-        return self._mesh.place(kind, namespace, name, path) or f"{kind} {namespace}/{name} {render(path)}"
+    def _gateway_place(self) -> str:
+        """Where the server of a Gateway that listens there is written."""
+        for (namespace, name), item in self._mesh.configuration.snapshot.gateways.items():
+            if self._proxy.is_gateway and item.selects(self._proxy.labels):
+                for index, server in enumerate(item.servers):
+                    if server.port == self._request.port:
+                        return self._place("Gateway", namespace, name, path=("spec", "servers", index))
+        return ""
+
+    def _tcp_place(self, shares: list[tuple[Mapping[str, Any], int]]) -> str:
+        """Where the tls or tcp block with just these destinations is written; "" for the Service's own."""
+        goals = {str(item["name"]) for item, _ in shares}
+        scope = self._mesh.configuration.view(self._proxy).scope
+        targets = ClientTargets(scope, dict(self._proxy.labels))
+        for item in scope.virtual_services:
+            for field, routes in (("tls", item.tls), ("tcp", item.tcp)):
+                for index, route in enumerate(routes):
+                    sent = [
+                        weighted for weighted in route.destinations if weighted.weight or len(route.destinations) == 1
+                    ]
+                    if {targets.l4_cluster(weighted.destination, self._request.port) for weighted in sent} == goals:
+                        path: Path = ("spec", field, index)
+                        return self._place("VirtualService", item.meta.namespace, item.meta.name, path=path)
+        return ""
+
+    def _place(self, kind: str, namespace: str, name: str, path: Path = ("spec",)) -> str:
+        found = self._mesh.place(kind, namespace, name, path)
+        return found or f"{kind} {namespace}/{name} {documents.render(path)}"
 
     def _say(self, name: str, text: str, place: str = "", passed_over: tuple[str, ...] = ()) -> None:
         self._steps.append(Step(name=name, text=text, place=place, passed_over=passed_over))
 
-    def _end(self, name: str, text: str, outcome: str) -> Explanation:
+    def _end(self, name: str, text: str, outcome: str, answer: Answer) -> Explanation:
         self._say(name, text)
-        return self._finish(outcome)
+        return self._finish(outcome, (answer,))
 
-    def _finish(self, outcome: str, clusters: tuple[tuple[str, int], ...] = ()) -> Explanation:
-        return Explanation(steps=tuple(self._steps), outcome=outcome, clusters=clusters)
+    def _finish(
+        self,
+        outcome: str,
+        answers: tuple[Answer, ...],
+        clusters: tuple[tuple[str, int], ...] = (),
+        route: Json | None = None,
+    ) -> Explanation:
+        found = route or {}
+        return Explanation(
+            steps=tuple(self._steps),
+            outcome=outcome,
+            answers=answers,
+            clusters=clusters,
+            copies=tuple(route_effects.copies(found.get("route") or {})),
+            delay=route_effects.delay(found),
+        )
 
 
-def _shares(action: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Clusters with their weights; a single one has weight 1."""
-    if action.get("cluster"):
-        return [(str(action["cluster"]), 1)]
-    weighted = (action.get("weighted_clusters") or {}).get("clusters") or ()
-    return [(str(item.get("name", "")), int(item.get("weight") or 0)) for item in weighted if item.get("weight")]
+def _chain(listener: Mapping[str, Any], request: Request) -> Json | None:
+    """The filter chain for plain HTTP, or for TLS with the host as its SNI; the default one last."""
+    tls = request.scheme == "https"
+    best: tuple[int, Json] | None = None
+    for chain in chains(listener):
+        match = chain.get("filter_chain_match") or {}
+        names = match.get("server_names") or ()
+        transport = match.get("transport_protocol", "")
+        if transport and (transport == "tls") != tls:
+            continue
+        if match.get("destination_port") not in {None, request.port}:
+            continue
+        if names and not (tls and any(_takes_name(str(name), request.host) for name in names)):
+            continue
+        if match.get("application_protocols") and tls and transport != "tls":
+            continue
+        rank = 4 * bool(names) + 2 * bool(match.get("application_protocols")) + bool(transport)
+        if best is None or rank > best[0]:
+            best = (rank, chain)
+    return best[1] if best else None
 
 
-def _changes(route: Json) -> Iterator[str]:
-    """What the route does to the request besides choosing where it goes."""
+def _takes_name(pattern: str, name: str) -> bool:
+    return name == pattern or (pattern.startswith("*") and name.endswith(pattern[1:]))
+
+
+def _changes(route: Json, request: Request) -> Iterator[tuple[str, str, str]]:
+    """(step, words, field of the block) for what the route does besides choosing where it goes."""
     action = route.get("route") or {}
-    if action.get("prefix_rewrite"):
-        yield f"the path's prefix becomes {action['prefix_rewrite']}"
-    if action.get("regex_rewrite"):
-        yield f"the path is rewritten to {action['regex_rewrite'].get('substitution', '')}"
+    delay = route_effects.delay(route)
+    if delay is not None:
+        yield "fault", f"{100 * delay.share:g}% of requests wait {delay.seconds:g} s", "fault"
+    status, share = route_effects.abort(route)
+    if share:
+        yield "fault", f"{100 * share:g}% of requests get {status}", "fault"
+    path = route_effects.rewritten_path(route.get("match") or {}, action, request)
+    if path != request.path:
+        yield "rewrite", f"the path becomes {path}", "rewrite"
     if action.get("host_rewrite_literal"):
-        yield f"the host becomes {action['host_rewrite_literal']}"
+        yield "rewrite", f"the host becomes {action['host_rewrite_literal']}", "rewrite"
+    for name, value in route_effects.request_headers((route,), request).items():
+        yield (
+            "headers",
+            f"request header {name} " + (f"becomes {value}" if value is not None else "is removed"),
+            "headers",
+        )
+    for name, value in route_effects.response_headers((route,)).items():
+        yield (
+            "headers",
+            f"response header {name} " + (f"becomes {value}" if value is not None else "is removed"),
+            "headers",
+        )
     if action.get("timeout") not in {None, "0s"}:
-        yield f"timeout {action['timeout']}"
-    for mirror in action.get("request_mirror_policies") or ():
-        yield f"mirrored to {mirror.get('cluster', '')}"
-    for filter_name, config in (route.get("typed_per_filter_config") or {}).items():
-        if filter_name.endswith("fault"):
-            yield "fault injection: " + ", ".join(sorted(name for name in config if name in {"abort", "delay"}))
-
-
-def _redirect(redirect: Mapping[str, Any]) -> str:
-    code = redirect.get("response_code", "MOVED_PERMANENTLY")
-    where = redirect.get("host_redirect", "") + (redirect.get("path_redirect") or redirect.get("prefix_rewrite") or "")
-    return f"{code} to {where or 'the same place'}"
+        yield "timeout", f"after {action['timeout']} the client gets 504", "timeout"
+    for copied in route_effects.copies(action):
+        yield "mirror", f"{100 * copied.share:g}% of requests are copied to {copied.cluster}", "mirror"

@@ -56,12 +56,18 @@ class Mesh:
     problems: tuple[str, ...] = ()
     resources: Mapping[ConfigKey, Json] = field(default_factory=dict)
     """Every resource of the mesh's API groups, served or not, as it was written."""
+    unreadable: tuple[str, ...] = ()
+    """Files and documents that could not be read, one line each."""
 
     def proxy(self, name: str) -> Proxy:
-        """The sidecar of ``namespace/pod``; a workload's name, or a pod's without its hash, will do. Raises `UnknownPodError`."""
+        """The proxy of ``namespace/pod``; a workload's name will do. Raises `UnknownPodError`.
+
+        It is a gateway where a Gateway's selector takes the pod, else a sidecar.
+        """
         namespace, slash, pod_name = name.rpartition("/")
         namespace = namespace if slash else "default"
         pods = [pod for pod in self.configuration.snapshot.pods.values() if pod.namespace == namespace]
+        gateways = self.configuration.snapshot.gateways.values()
         for pod in sorted(pods, key=lambda item: item.name):
             if pod_name in {pod.name, pod.workload}:
                 return Proxy(
@@ -70,6 +76,7 @@ class Mesh:
                     address=pod.address,
                     service_account=pod.service_account,
                     labels=pod.labels,
+                    is_gateway=any(item.selector and item.selects(pod.labels) for item in gateways),
                 )
         known = ", ".join(sorted(f"{pod.namespace}/{pod.name}" for pod in self.configuration.snapshot.pods.values()))
         raise UnknownPodError(f"no pod {namespace}/{pod_name}; there are: {known or 'none'}")
@@ -84,7 +91,7 @@ def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[Con
     """The mesh of these objects; those of kinds that the control plane does not watch are passed over."""
     index = MeshIndex(settings.domain)
     written: dict[ConfigKey, Json] = {}
-    for obj in objects:
+    for obj in sorted(objects, key=_refers):
         if galley.is_ours(obj):
             meta = obj["metadata"]
             written[str(obj.get("kind")), str(meta.get("namespace", "")), str(meta["name"])] = obj
@@ -100,6 +107,12 @@ def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[Con
         problems=tuple(told),
         resources=written,
     )
+
+
+def _refers(obj: Json) -> bool:
+    """Delegates come before the roots that refer to them: nothing is missing in between."""
+    spec = obj.get("spec")
+    return obj.get("kind") == "VirtualService" and isinstance(spec, dict) and bool(spec.get("hosts"))
 
 
 def of_documents(documents: Iterable[Document], settings: Settings, namespace: str) -> Mesh:

@@ -34,6 +34,12 @@ async def envoy_dump(kube: Kube, namespace: str, pod: str) -> Json:
     return found
 
 
+async def envoy_clusters(kube: Kube, namespace: str, pod: str) -> Json:
+    """``/clusters`` of a pod's Envoy: each host of each cluster, as DNS resolved it, with its health."""
+    found: Json = _json(await forwarding.get(kube, namespace, pod, ENVOY_ADMIN, "/clusters?format=json"), "clusters")
+    return found
+
+
 async def debug_pages(kube: Kube, root_namespace: str, page: str) -> dict[str, Any]:
     """``/debug/<page>`` of every running control plane, by its pod's name. Raises ApiFailure when none runs."""
     names = await istiods(kube, root_namespace)

@@ -1,142 +1,184 @@
-"""``refmesh proxy-config``: what a sidecar is configured with, in istioctl's tables (§5).
+"""``refmesh proxy-config``: what a proxy is configured with, in istioctl's tables (§5), one command for each part.
 
 From a running pod, from a saved dump, or from manifests: what the control plane would send.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesh_reference.commands import dump, printing, sources, summaries
+from mesh_reference.commands import dump, options, printing, proxy_views, sources
 from mesh_reference.commands.proxy_dump import of_proxy
 from mesh_reference.errors import MeshError
 
+if TYPE_CHECKING:
+    from mesh_reference.kube.client import Kube
+
 Json = dict[str, Any]
 
-_TABLES: dict[str, tuple[tuple[str, ...], Callable[[dump.Dump], list[summaries.Row]], str]] = {
-    "cluster": (summaries.CLUSTER_COLUMNS, summaries.clusters, "clusters"),
-    "listener": (summaries.LISTENER_COLUMNS, summaries.listeners, "listeners"),
-    "route": (summaries.ROUTE_COLUMNS, summaries.routes, "routes"),
-    "endpoint": (summaries.ENDPOINT_COLUMNS, summaries.endpoints, "endpoints"),
-    "secret": (summaries.SECRET_COLUMNS, summaries.secrets, "secrets"),
-    "bootstrap": (("FIELD", "VALUE"), summaries.bootstrap, "bootstrap"),
-}
+_SOURCES = """Three sources, one of which must be named: a POD of the cluster (its Envoy is asked through a port-forward); a saved
+dump with --file, or with -f alone; or manifests with -f and a pod with --for: then it is what the control plane would send,
+without a cluster.
+
+\b
+Exit codes:
+  0  printed
+  2  the source, or a part of it, cannot be read: the rest is printed
+"""
+_POD = "[POD[.NAMESPACE]|NAMESPACE/POD]"
 
 
-@click.command(name="proxy-config")
-@click.argument("what", type=click.Choice([*_TABLES, "all"]))
-@click.argument("pod", required=False, metavar="[POD[.NAMESPACE]|NAMESPACE/POD]")
-@click.option("--file", "file", help="A saved config dump (Envoy's GET /config_dump), or -.")
-@click.option("-f", "--filename", "names", multiple=True, help="Manifests: what the control plane would send for them.")
-@click.option("--for", "wanted", metavar="NAMESPACE/POD", help="With -f: for which pod or workload.")
-@click.option(
-    "-n", "--namespace", default="default", show_default=True, help="Of the pod, or where a document names none."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    dump: dump.Dump
+    raw: Json
+    """The whole of it as JSON."""
+    exit_code: int = 0
+
+
+class _Group(click.Group):
+    """Takes istioctl's other names, too."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        known = {alias: name for name, part in proxy_views.PARTS.items() for alias in part.aliases}
+        return super().get_command(ctx, known.get(cmd_name, cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        _, found, rest = super().resolve_command(ctx, args)
+        return found.name if found else None, found, rest
+
+
+@click.command(name="proxy-config", cls=_Group)
+def command() -> None:
+    r"""Print what a proxy is configured with: of a running pod, of a saved dump, or as it would be for manifests.
+
+    \b
+    Examples:
+      refmesh proxy-config route reviews-v1-7c5.shop
+      refmesh proxy-config cluster -f dump.json
+      refmesh proxy-config all -f manifests/ --for shop/tester -o json
+    """
+
+
+def _source(function: Callable[..., None]) -> Callable[..., None]:
+    """The arguments that say where the configuration comes from, and how it is printed."""
+    for decorate in (
+        options.output("short", "json", "yaml"),
+        options.cluster,
+        options.namespace("Of the pod, or where a document names none."),
+        click.option(
+            "--for", "wanted", metavar="NAMESPACE/POD", shell_complete=options.complete_pod,
+            help="With -f: what the control plane would send to this pod, or to a pod of this workload.",
+        ),
+        click.option(
+            "-f", "--filename", "names", multiple=True, metavar="FILE|DIRECTORY|-", type=click.Path(allow_dash=True),
+            help="Manifests, with --for; without it a saved dump, as istioctl takes it.",
+        ),
+        click.option(
+            "--file", "file", metavar="DUMP|-", type=click.Path(allow_dash=True),
+            help="A saved dump: what Envoy's GET /config_dump?include_eds printed, or GET /clusters?format=json.",
+        ),
+        click.argument("pod", required=False, metavar=_POD, shell_complete=options.complete_pod),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+def _make(name: str) -> click.Command:
+    part = proxy_views.PARTS[name]
+
+    def run(*, output: str, **given: Any) -> None:
+        wanted = {item.name: given.pop(item.name) for item in part.filters}
+        taken = _taken(**given)
+        found = proxy_views.narrowed(taken.dump, name, {key: value for key, value in wanted.items() if value})
+        if output == "short":
+            click.echo(printing.table(part.columns, part.rows(found), part.gap), nl=False)
+        else:
+            printing.data(proxy_views.data(found, name), output)
+        sys.exit(taken.exit_code)
+
+    for item in reversed(part.filters):
+        run = click.option(f"--{item.name}", item.name, help=f"Only those {item.help}")(run)
+    columns = ", ".join(part.columns)
+    run.__doc__ = (
+        f"Print {part.what}.\n\nThe table has istioctl's columns: {columns}. `-o json` has the resources as Envoy's config "
+        f"dump shows them, with protobuf's own field names.\n\n{_SOURCES}\n\b\nExamples:\n"
+        f"  refmesh proxy-config {name} reviews-v1-7c5.shop\n"
+        f"  refmesh proxy-config {name} -f dump.json -o json\n"
+        f"  refmesh proxy-config {name} -f manifests/ --for shop/tester\n"
+    )
+    return click.command(name=name)(_source(run))
+
+
+@click.command(name="all")
+@_source
+def _all(*, output: str, **given: Any) -> None:
+    taken = _taken(**given)
+    if output != "short":
+        printing.data(taken.raw, output)
+    else:
+        tables = (printing.table(part.columns, part.rows(taken.dump), part.gap) for part in proxy_views.PARTS.values())
+        click.echo("\n".join(tables), nl=False)
+    sys.exit(taken.exit_code)
+
+
+_all.help = (
+    "Print all of it: the tables one after the other, or with `-o json` Envoy's whole config dump.\n\n"
+    f"{_SOURCES}\n\b\nExamples:\n"
+    "  refmesh proxy-config all reviews-v1-7c5.shop -o json\n"
+    "  refmesh proxy-config all -f manifests/ --for shop/tester -o json\n"
 )
-@click.option("--fqdn", help="Only clusters, endpoints and routes of this host.")
-@click.option("--port", type=int, help="Only clusters, listeners, endpoints and routes of this port.")
-@click.option("--kubeconfig", help="The cluster's kubeconfig.")
-@click.option("--context", help="A context of the kubeconfig.")
-@click.option("-o", "--output", type=click.Choice(["short", "json", "yaml"]), default="short", show_default=True)
-def command(
+
+
+def _taken(
     *,
-    what: str,
     pod: str | None,
     file: str | None,
     names: tuple[str, ...],
     wanted: str | None,
     namespace: str,
-    fqdn: str | None,
-    port: int | None,
     kubeconfig: str | None,
     context: str | None,
-    output: str,
-) -> None:
-    r"""Print a sidecar's configuration: clusters, listeners, routes, endpoints, secrets, bootstrap, or all.
-
-    Three sources, one of which must be named: a POD of the cluster (its Envoy is asked through a port-forward), --file
-    with a saved dump, or -f with manifests and --for with a pod: then it is what the control plane would send, without
-    a cluster, which a pull request can show as a diff. `-o json` of `all` has the form of Envoy's config dump.
-
-    Exit code 2 when the source cannot be read.
-
-    \b
-    Examples:
-      refmesh proxy-config route reviews-v1-7c5.shop
-      refmesh proxy-config cluster --file dump.json --fqdn reviews.shop.svc.cluster.local
-      refmesh proxy-config all -f manifests/ --for shop/tester -o json
-    """
-    if sum((pod is not None, file is not None, bool(names))) != 1:
+) -> _Taken:
+    """The configuration from its source; ends with 2 when that cannot be read."""
+    if names and wanted is None and pod is None and file is None and len(names) == 1:
+        file = names[0]
+    elif sum((pod is not None, file is not None, bool(names))) != 1:
         raise click.UsageError("name one source: a POD, --file DUMP, or -f MANIFESTS with --for NAMESPACE/POD")
-    if bool(names) != (wanted is not None):
-        raise click.UsageError("-f and --for go together")
+    elif bool(names) != (wanted is not None):
+        raise click.UsageError("-f MANIFESTS and --for NAMESPACE/POD go together")
     try:
         if file is not None:
             found, raw = sources.read_dump(file)
-        elif wanted is not None:
+            return _Taken(dump=found, raw=raw)
+        if wanted is not None:
             mesh = sources.mesh_of_files(names, namespace)
+            printing.problems(mesh)
             found = of_proxy(mesh.configuration, mesh.proxy(wanted))
-            raw = dump.to_json(found)
-            for problem in mesh.problems:
-                click.echo(f"not served: {problem}", err=True)
-        else:
-            from mesh_reference.commands.pods import envoy_dump, split_name
+            return _Taken(dump=found, raw=dump.to_json(found), exit_code=2 if mesh.unreadable else 0)
+        from mesh_reference.commands.pods import split_name
 
-            place = split_name(str(pod), namespace)
-            raw = sources.with_cluster(kubeconfig, context, lambda kube: envoy_dump(kube, *place))
-            found = dump.read(raw)
+        place = split_name(str(pod), namespace)
+        raw, clusters = sources.with_cluster(kubeconfig, context, lambda kube: _ask(kube, *place))
+        return _Taken(dump=replace(dump.read(raw), statuses=dump.read(clusters).statuses), raw=raw)
     except MeshError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    found = _filtered(found, fqdn, port)
-    if output == "short":
-        click.echo(_tables(found, what), nl=False)
-    elif what == "all":
-        printing.data(raw if fqdn is None and port is None else dump.to_json(found), output)
-    else:
-        printing.data(json.loads(json.dumps(getattr(found, _TABLES[what][2]))), output)
 
 
-def _tables(found: dump.Dump, what: str) -> str:
-    chosen = [name for name in _TABLES if what in {"all", name}]
-    shown = [printing.table(_TABLES[name][0], _TABLES[name][1](found)) for name in chosen]
-    return "\n".join(shown)
+async def _ask(kube: Kube, namespace: str, pod: str) -> tuple[Json, Json]:
+    from mesh_reference.commands.pods import envoy_clusters, envoy_dump
+
+    return await envoy_dump(kube, namespace, pod), await envoy_clusters(kube, namespace, pod)
 
 
-def _filtered(found: dump.Dump, fqdn: str | None, port: int | None) -> dump.Dump:
-    """Only what concerns the host and the port; what names neither goes too when they are asked for."""
-    if fqdn is None and port is None:
-        return found
-
-    def fits(name: str) -> bool:
-        parts = name.split("|")
-        if len(parts) != 4:
-            return False
-        return (fqdn is None or parts[3] == fqdn) and (port is None or parts[1] == str(port))
-
-    def listens(item: Json) -> bool:
-        where = (item.get("address") or {}).get("socket_address") or {}
-        return port is None or where.get("port_value") == port
-
-    def hosts(table: Json) -> Json:
-        kept = [
-            host
-            for host in table.get("virtual_hosts") or ()
-            if (fqdn is None or fqdn in (host.get("domains") or ()))
-            and (port is None or str(table.get("name", "")).rpartition(":")[2] == str(port))
-        ]
-        return {**table, "virtual_hosts": kept}
-
-    tables = tuple(hosts(table) for table in found.routes)
-    return dump.Dump(
-        clusters=tuple(item for item in found.clusters if fits(str(item.get("name", "")))),
-        listeners=tuple(item for item in found.listeners if listens(item)),
-        routes=tuple(table for table in tables if table["virtual_hosts"]),
-        endpoints=tuple(item for item in found.endpoints if fits(str(item.get("cluster_name", "")))),
-        secrets=found.secrets,
-        bootstrap=found.bootstrap,
-    )
+for _name in proxy_views.PARTS:
+    command.add_command(_make(_name))
+command.add_command(_all)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from mesh_reference.errors import MeshError
 
@@ -24,7 +24,7 @@ class RequestError(MeshError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request as a client writes it. Header names are in lower case."""
+    """One HTTP request as a client writes it. Headers are (name in lower case, value), one for each line."""
 
     scheme: str
     host: str
@@ -33,19 +33,20 @@ class Request:
     path: str
     """With the query."""
     method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def authority(self) -> str:
         """The Host header, a ``host:`` among the headers before the URL's."""
-        named = self.headers.get("host") or self.headers.get(":authority")
         default = self.host if PORTS.get(self.scheme) == self.port else f"{self.host}:{self.port}"
-        return named or default
+        return next((value for name, value in self.headers if name in {"host", ":authority"}), default)
 
-    def header(self, name: str) -> str | None:
-        """The value, pseudo-headers too; None when the request has none."""
+    def values(self, name: str) -> tuple[str, ...]:
+        """Of every line of that header, pseudo-headers too."""
         pseudo = {":method": self.method, ":authority": self.authority, ":scheme": self.scheme, ":path": self.path}
-        return pseudo.get(name) or self.headers.get(name.lower())
+        if name in pseudo:
+            return (pseudo[name],)
+        return tuple(value for known, value in self.headers if known == name.lower())
 
 
 def parse_request(url: str, headers: Iterable[str] = (), method: str = "GET") -> Request:
@@ -57,7 +58,7 @@ def parse_request(url: str, headers: Iterable[str] = (), method: str = "GET") ->
         raise RequestError(f"--url {url}: {problem}") from problem
     if parts.scheme not in PORTS or not parts.hostname:
         raise RequestError(f"--url {url}: want http://host[:port]/path")
-    found: dict[str, str] = {}
+    found: list[tuple[str, str]] = []
     for line in headers:
         name, colon, value = (
             line.partition(":")
@@ -66,12 +67,43 @@ def parse_request(url: str, headers: Iterable[str] = (), method: str = "GET") ->
         )
         if not colon or not name.strip():
             raise RequestError(f"-H {line!r}: want 'name: value'")
-        key = name.strip().lower()
-        found[key] = f"{found[key]},{value.strip()}" if key in found else value.strip()
+        found.append((name.strip().lower(), value.strip()))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Request(
-        scheme=parts.scheme, host=parts.hostname, port=port or PORTS[parts.scheme], path=path, method=method, headers=found
-    )  # fmt: skip
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port or PORTS[parts.scheme],
+        path=path,
+        method=method,
+        headers=tuple(found),
+    )
+
+
+_ESCAPED = re.compile("%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def normalized(request: Request) -> Request:
+    """With the path as routes see it (``normalize_path``): no dot segments, no needless escapes, no backslashes."""
+    path, mark, query = request.path.partition("?")
+    path = _ESCAPED.sub(_plain, path.replace("\\", "/"))
+    if "/." in path:
+        out: list[str] = []
+        parts = path.split("/")[1:]
+        for number, part in enumerate(parts):
+            if part == "..":
+                del out[-1:]
+            elif part != ".":
+                out.append(part)
+            if part in {".", ".."} and number == len(parts) - 1:
+                out.append("")
+        path = "/" + "/".join(out)
+    return replace(request, path=path + mark + query)
+
+
+def _plain(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _UNRESERVED else escape[0]
 
 
 def virtual_host(table: Json, authority: str) -> tuple[Json, str] | None:
@@ -100,6 +132,24 @@ def _rank(domain: str, name: str) -> tuple[int, int] | None:
     return None
 
 
+def conditions(match: Json) -> str:
+    """All conditions of a match in words: ``prefix /a, header x-version is v2``."""
+    if "path" in match:
+        path = f"path {match['path']}"
+    elif "safe_regex" in match:
+        path = f"path regex {match['safe_regex'].get('regex', '')}"
+    else:
+        path = f"prefix {match.get('prefix', '')}"
+    words = [path if match.get("case_sensitive") is not False else f"{path} in any case"]
+    for kind, field_name in (("header", "headers"), ("query parameter", "query_parameters")):
+        for matcher in match.get(field_name) or ():
+            there = "present_match" in matcher or not matcher.get("string_match")
+            text = "is there" if there else f"is {_words(matcher['string_match'])}"
+            unless = "not: " if matcher.get("invert_match") else ""
+            words.append(f"{unless}{kind} {matcher.get('name', '')} {text}")
+    return ", ".join(words)
+
+
 def misfit(match: Json, request: Request) -> str:
     """The first condition that the request does not meet, in words; "" when it fits."""
     path, _, query = request.path.partition("?")
@@ -107,11 +157,12 @@ def misfit(match: Json, request: Request) -> str:
     if problem:
         return problem
     for matcher in match.get("headers") or ():
-        problem = _header_misfit(matcher, request.header(str(matcher.get("name", ""))))
+        problem = _header_misfit(matcher, request.values(str(matcher.get("name", ""))))
         if problem:
             return problem
     given: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    for part in query.split("&"):  # as it was sent: Envoy decodes no escapes here
+        name, _, value = part.partition("=")
         given.setdefault(name, value)
     for matcher in match.get("query_parameters") or ():
         problem = _query_misfit(matcher, given.get(str(matcher.get("name", ""))))
@@ -136,21 +187,19 @@ def _path_misfit(match: Json, path: str) -> str:
     return "" if have.startswith(fold(prefix)) else f"the path does not begin with {prefix}"
 
 
-def _header_misfit(matcher: Json, value: str | None) -> str:
+def _header_misfit(matcher: Json, values: tuple[str, ...]) -> str:
+    """Of several lines each is looked at by itself, and one that fits is enough."""
     name, inverted = str(matcher.get("name", "")), bool(matcher.get("invert_match"))
     if "present_match" in matcher:
-        held = (value is not None) == bool(matcher["present_match"])
+        held = bool(values) == bool(matcher["present_match"])
         wanted = "is there" if held else "is missing"
     else:
-        if value is None and not matcher.get("treat_missing_header_as_empty"):
+        if not values and not matcher.get("treat_missing_header_as_empty"):
             # A missing header fits no matcher, not even an inverted one.
             return f"header {name} is missing"
-        held = _fits(matcher.get("string_match") or {}, value or "")
-        wanted = (
-            f"is {_words(matcher.get('string_match') or {})}"
-            if held
-            else f"is not {_words(matcher.get('string_match') or {})}"
-        )
+        match = matcher.get("string_match") or {}
+        held = any(_fits(match, value) for value in values or ("",))
+        wanted = f"is {_words(match)}" if held else f"is not {_words(match)}"
     return "" if held != inverted else f"header {name} {wanted}"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,21 +29,42 @@ class SourceError(MeshError):
     """A file or a cluster that cannot be read; ``str()`` is one line."""
 
 
-def read_documents(names: tuple[str, ...]) -> list[documents.Document]:
-    """The documents of files, of all files below a directory, or of ``-``. Raises `SourceError` at the first fault."""
+def read_documents(names: tuple[str, ...]) -> tuple[list[documents.Document], list[str]]:
+    """The documents of files, of all files below a directory, or of ``-``; and what could not be read, one line each."""
     found: list[documents.Document] = []
+    problems: list[str] = []
+    for file in _files(names, problems):
+        try:
+            text = read_text(file)
+        except SourceError as problem:
+            problems.append(str(problem))
+            continue
+        for item in documents.each(text, file):
+            if isinstance(item, documents.DocumentError):
+                problems.append(str(item))
+            elif item.value is not None and not _is_object(item.value):
+                problems.append(f"{file}:{item.line}:1: a document needs apiVersion and kind")
+            elif item.value is not None:
+                found.append(item)
+    return found, problems
+
+
+def _files(names: tuple[str, ...], problems: list[str]) -> Iterator[str]:
     for name in names:
         path = Path(name)
-        if name != "-" and path.is_dir():
-            files = [str(item) for item in sorted(path.rglob("*")) if item.suffix in _SUFFIXES and item.is_file()]
-        else:
-            files = [name]
-        for file in files:
-            try:
-                found += documents.load_all(read_text(file), file)
-            except documents.DocumentError as problem:
-                raise SourceError(str(problem)) from problem
-    return found
+        if name == "-" or not path.is_dir():
+            yield name
+            continue
+        below = [str(item) for item in sorted(path.rglob("*")) if item.suffix in _SUFFIXES and item.is_file()]
+        if not below:
+            problems.append(f"{name}: no {', '.join(_SUFFIXES)} file in this directory")
+        yield from below
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(key), str) and value[key] for key in ("apiVersion", "kind")
+    )
 
 
 def read_text(name: str) -> str:
@@ -68,8 +90,11 @@ def read_dump(name: str) -> tuple[dump.Dump, Json]:
 
 
 def mesh_of_files(names: tuple[str, ...], namespace: str) -> Mesh:
-    """The mesh that these manifests would make."""
-    return of_documents(read_documents(names), Settings(), namespace)
+    """The mesh that these manifests would make, without what cannot be read. Raises `SourceError` when nothing can."""
+    found, problems = read_documents(names)
+    if problems and not found:
+        raise SourceError("\n".join(problems))
+    return replace(of_documents(found, Settings(), namespace), unreadable=tuple(problems))
 
 
 async def mesh_of_cluster(kube: Kube) -> Mesh:

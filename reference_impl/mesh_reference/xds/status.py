@@ -10,6 +10,7 @@ from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER
 
 if TYPE_CHECKING:
     from mesh_reference.xds.hub import Hub
+    from mesh_reference.xds.resources import Encoded
     from mesh_reference.xds.session import Session
 
 Json = dict[str, Any]
@@ -18,7 +19,7 @@ _ISTIO = {CLUSTER: "cluster", LISTENER: "listener", ROUTE: "route", ENDPOINT: "e
 """Prefixes of Istio's /debug/syncz fields."""
 _DUMPS = {
     CLUSTER: ("ClustersConfigDump", "dynamic_active_clusters", "cluster"),
-    LISTENER: ("ListenersConfigDump", "dynamic_listeners", "listener"),
+    LISTENER: ("ListenersConfigDump", "dynamic_listeners", "active_state"),
     ROUTE: ("RoutesConfigDump", "dynamic_route_configs", "route_config"),
     ENDPOINT: ("EndpointsConfigDump", "dynamic_endpoint_configs", "endpoint_config"),
 }
@@ -74,9 +75,16 @@ def config_dump(hub: Hub, proxy_id: str) -> Json | None:
             if subscription.wildcard
             else hub.configuration.named(type_url, session.proxy, sorted(subscription.names))
         )
-        entries = [
-            {"version_info": made.version, "name": made.name, field: json_format.MessageToDict(made.body)}
-            for made in found.values()
-        ]
+        entries = [_entry(type_url, field, made) for made in found.values()]
         configs.append({"@type": f"type.googleapis.com/envoy.admin.v3.{kind}", section: entries})
     return {"configs": configs}
+
+
+def _entry(type_url: str, field: str, made: Encoded) -> Json:
+    """One resource in its section of Envoy's dump, with protobuf's own field names as there."""
+    body = json_format.MessageToDict(made.body, preserving_proto_field_name=True)
+    if type_url == LISTENER:
+        return {"name": made.name, field: {"version_info": made.version, "listener": body}}
+    if type_url == ENDPOINT:
+        return {field: body}
+    return {"version_info": made.version, field: body}

@@ -273,7 +273,7 @@ async def play(kube: MemoryKube, istiod: Istiod) -> dict[str, Any]:
 
     await until("the late Service's cluster to go", gone)
     facts["dump names"] = sorted(
-        entry["name"] for config in (status.config_dump(hub, "tester-1.shop") or {})["configs"]
+        entry["cluster"]["name"] for config in (status.config_dump(hub, "tester-1.shop") or {})["configs"]
         for entry in config.get("dynamic_active_clusters", [])
     )  # fmt: skip
     return facts
