@@ -1,4 +1,4 @@
-"""``pytest-mesh report``: show, verify, compare and merge ConformanceReports.
+"""``pytest-mesh report``: show, verify, compare, merge and draw ConformanceReports.
 
 Exit codes: 0 fine; 1 what the command looks for was found (a report that does
 not hold together, a regression); 4 a file that is no report, or not of this version.
@@ -14,7 +14,7 @@ import click
 
 from pytest_mesh import documents
 from pytest_mesh.contracts import Json
-from pytest_mesh.report import difference, merging
+from pytest_mesh.report import difference, merging, page
 from pytest_mesh.report.model import API_VERSION
 from pytest_mesh.report.verification import problems
 
@@ -122,6 +122,23 @@ def merge(files: tuple[Path, ...], target: Path | None) -> None:
     else:
         target.write_text(text)
         click.echo(f"{target}: {len(merged['tests'])} checks of {len(files)} reports")
+
+
+@command.command()
+@click.argument("file", type=_FILE)
+@click.option(
+    "-o", "--output", "target", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE with .html."
+)
+def html(file: Path, target: Path | None) -> None:
+    """Make one page of a report that needs no network and no other file.
+
+    Evidence of failures is put on it from where the report says that it lies,
+    if it is still there; a relative path counts from the report's directory.
+    """
+    data = _sound(file)
+    path = target or file.with_suffix(".html")
+    path.write_text(page.render(data, page.read_files(file.absolute().parent)))
+    click.echo(f"{path}: {len(data['tests'])} checks")
 
 
 def _sound(file: Path) -> Json:

@@ -18,7 +18,7 @@ _PATTERNS = (
     re.compile(r"\bLS0tLS1CRUdJTi[A-Za-z0-9+/]*(?:UFJJVkFURSBLRV|QUklWQVRFIEtFW|BSSVZBVEUgS0VZ)[A-Za-z0-9+/=]*"),
 )
 _NAMED = re.compile(
-    r"""(?ix) ( ["']? (?:[\w-]*(?:password|passwd|secret|token|credential|api[_-]?key|client-key-data)) ["']?
+    r"""(?ix) ( (?:(?:password|passwd|secret|token|credential|api[_-]?key|client-key-data)) ["']?
         \s* [:=] \s* ) (?: "(?:[^"\\]|\\.)+" | '[^']+' | [^\s,;"'\[{}\]]{6,} )"""
 )
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")

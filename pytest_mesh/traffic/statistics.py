@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,7 @@ BETA = 1e-3
 """The probability that a mesh off by delta is passed, at most."""
 CAP_FACTOR = 20.0
 """The cap is this many times the mean size of a right mesh's sample."""
+_EDGE = 1e-12
 
 Decision = Literal["pass", "fail", "undecided", "inconclusive"]
 
@@ -123,6 +124,36 @@ def log_e_value(claim: SplitClaim, counts: Mapping[str, int]) -> float:
         prior = concentration * share
         value += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
     return value
+
+
+def interval(hits: int, requests: int, *, beta: float = BETA) -> tuple[float, float]:
+    """Give the confidence sequence of one share at level 1 - ``beta``: it holds at every size of the sample at once.
+
+    The shares whose likelihood a mixture with a Beta(1/2, 1/2) prior does not exceed ``1 / beta`` times.
+    """
+    if not requests:
+        return 0.0, 1.0
+    misses = requests - hits
+    mixture = math.lgamma(hits + 0.5) + math.lgamma(misses + 0.5) - math.lgamma(requests + 1.0) - 2 * math.lgamma(0.5)
+
+    def rejected(share: float) -> bool:
+        likelihood = (hits * math.log(share) if hits else 0.0) + (misses * math.log1p(-share) if misses else 0.0)
+        return mixture - likelihood > -math.log(beta)
+
+    centre = min(max(hits / requests, _EDGE), 1 - _EDGE)
+    low = _boundary(rejected, _EDGE, centre) if hits else 0.0
+    high = _boundary(rejected, 1 - _EDGE, centre) if misses else 1.0
+    return low, high
+
+
+def _boundary(rejected: Callable[[float], bool], outside: float, inside: float) -> float:
+    """Find by bisection where what is rejected begins, from ``inside``, which is not."""
+    if not rejected(outside):
+        return outside
+    for _ in range(60):
+        middle = (outside + inside) / 2
+        outside, inside = (middle, inside) if rejected(middle) else (outside, middle)
+    return inside
 
 
 def _passes(claim: SplitClaim, counts: Mapping[str, int], requests: int) -> bool:

@@ -137,4 +137,4 @@ def test_a_file_that_is_no_report_is_one_line(tmp_path):
     result = CliRunner().invoke(command, ["verify", str(path)])
 
     assert result.exit_code == 4
-    assert result.output.startswith(f"Error: {path}: no ConformanceReport of ")
+    assert result.output.startswith(f"{path}: no ConformanceReport")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mesh.traffic.statistics import SplitClaim, judge, log_e_value, unit_violation
+from pytest_mesh.traffic.statistics import SplitClaim, interval, judge, log_e_value, unit_violation
 
 STEP = 25
 
@@ -180,3 +180,34 @@ def test_connections_that_each_stick_to_one_backend_violate_the_unit():
 
 def test_a_deterministic_round_robin_does_not_violate_the_unit():
     assert unit_violation([runs_of(["a", "a", "a", "a", "b"] * 200)]) == ""
+
+
+@given(hits=st.integers(0, 3_000), misses=st.integers(0, 3_000))
+def test_the_confidence_sequence_holds_what_was_seen(hits, misses):
+    low, high = interval(hits, hits + misses)
+
+    assert 0 <= low <= high <= 1
+    if hits + misses:
+        assert low <= hits / (hits + misses) <= high
+
+
+def test_the_confidence_sequence_misses_the_true_share_at_no_size_of_the_sample():
+    generator = random.Random(7)
+    missed = 0
+    for _ in range(200):
+        hits = 0
+        for size in range(1, 401):
+            hits += generator.random() < 0.8
+            if size % 20 == 0:
+                low, high = interval(hits, size, beta=0.05)
+                if not low <= 0.8 <= high:
+                    missed += 1
+                    break
+    assert missed <= 10 + 9  # 5 % of 200, and three standard deviations
+
+
+def test_the_confidence_sequence_narrows():
+    wide, narrow = interval(80, 100), interval(8_000, 10_000)
+
+    assert wide[1] - wide[0] > 0.2
+    assert narrow[1] - narrow[0] < 0.04
