@@ -11,7 +11,7 @@ their control port; they are versioned by ``WIRE_VERSION``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -105,6 +105,24 @@ class HoldsImages(Protocol):
 
     def image_ids(self) -> Mapping[str, str]:
         """Give the images that were added, by name, with what tells their content."""
+
+
+@runtime_checkable
+class PullsImages(Protocol):
+    """A cluster whose nodes pull the harness's images from a registry."""
+
+    @property
+    def image_pull_secret(self) -> str:
+        """Name of the Secret by which pods pull them, in every namespace of the run; empty = none is needed."""
+
+    def image(self, name: str) -> str:
+        """Give the name by which the nodes know an image."""
+
+    def renamed(self, documents: Sequence[Json], images: Iterable[str]) -> list[Json]:
+        """Give documents with these images' names replaced by those of the registry."""
+
+    def fitted(self, documents: Sequence[Json], images: Iterable[str]) -> list[Json]:
+        """Give documents that install something, with the registry's names and the Secret by which pods pull."""
 
 
 # ---------------------------------------------------------- implementations

@@ -5,12 +5,13 @@ It waits for what it makes; what it made goes with the namespace.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_mesh import inspection, readiness, sources, stand_ins
+from pytest_mesh import contracts, inspection, readiness, sources, stand_ins
 from pytest_mesh.contracts import CONTROL_PORT, Batch, Cluster, Implementation, Json
 from pytest_mesh.convergence import Convergence
 from pytest_mesh.failures import Infrastructure, MeshFailure, Refused, hidden
@@ -23,6 +24,8 @@ from pytest_mesh.traffic.proxies import Proxy
 __tracebackhide__ = hidden
 
 T = TypeVar("T")
+
+_FORBIDDEN = re.compile(r'is forbidden: User "[^"]*" cannot ')
 
 CONTROL_SECONDS = 30.0
 """Budget of a control call that waits for no traffic."""
@@ -91,6 +94,8 @@ class MeshNamespace:
             ports=tuple(dict.fromkeys(ports.values())),
             labels=self._labels(labels, inject=inject),
             annotations=self._annotations(annotations, svid_ttl),
+            image=self._image,
+            pull_secret=self._pull_secret,
         )
         found = [
             stand_ins.service_account(account),
@@ -128,6 +133,8 @@ class MeshNamespace:
             ports=(stand_ins.HTTP_PORT,),
             labels=self._labels(labels, inject=inject),
             annotations=self._annotations(annotations, svid_ttl),
+            image=self._image,
+            pull_secret=self._pull_secret,
         )
         self._send_all([(stand_ins.service_account(account), "client"), (document, "client")])
         expected = readiness.expected_of(document)
@@ -195,7 +202,10 @@ class MeshNamespace:
         """Give what the implementation's offline injection makes of documents; not applicable where it has none."""
         inspection.need(self.implementation, "kube_inject_command")
         found = [document for document, _ in sources.read(source, self._bases)]
-        return inspection.kube_inject(self.implementation, found, self.cluster.kubeconfig)
+        made = inspection.kube_inject(self.implementation, found, self.cluster.kubeconfig)
+        if not isinstance(self.cluster, contracts.PullsImages):
+            return made
+        return self.cluster.renamed(made, [contracts.WORKLOAD_IMAGE, *self.implementation.images])
 
     # ------------------------------------------------------------ what is there
 
@@ -259,6 +269,15 @@ class MeshNamespace:
         wanted = stand_ins.pod_annotations(self.implementation, svid_ttl=svid_ttl or self.settings.svid_ttl)
         return {**wanted, **(annotations or {})}
 
+    @property
+    def _image(self) -> str:
+        name = contracts.WORKLOAD_IMAGE
+        return self.cluster.image(name) if isinstance(self.cluster, contracts.PullsImages) else name
+
+    @property
+    def _pull_secret(self) -> str:
+        return self.cluster.image_pull_secret if isinstance(self.cluster, contracts.PullsImages) else ""
+
     def _send_batch(self, pod: str, batch: Batch) -> Json:
         longest = max(request.timeout for request in batch.requests)
         rounds = -(-batch.count * len(batch.requests) // batch.connections)
@@ -284,7 +303,8 @@ class MeshNamespace:
                 applied.append(self.kube.apply(document, namespace=self.name, dry_run=dry_run))
             except KubeError as error:
                 where = f"{document['kind']} {document['metadata']['name']} ({origin})"
-                if error.status >= 500 or error.status == 401:
+                # RBAC's own refusal is this account's want of rights; a webhook's, which may be a 403 too, is the mesh's.
+                if error.status >= 500 or error.status == 401 or _FORBIDDEN.search(error.message):
                     raise Infrastructure(f"{where}: {error.message}") from error
                 raise Refused(f"{where} is refused: {error.message}") from error
         return applied

@@ -41,8 +41,11 @@ def deployment(
     ports: Sequence[int],
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
+    image: str = WORKLOAD_IMAGE,
+    pull_secret: str = "",
 ) -> Json:
     """Give the Deployment of one version of a workload."""
+    secrets = {"imagePullSecrets": [{"name": pull_secret}]} if pull_secret else {}
     pod_labels = {"app": app, "version": version, **labels}
     selector = {"app": app, "version": version}
     return {
@@ -57,7 +60,8 @@ def deployment(
                 "spec": {
                     "serviceAccountName": account,
                     "terminationGracePeriodSeconds": 3,
-                    "containers": [_container(version, ports)],
+                    **secrets,
+                    "containers": [_container(version, ports, image)],
                 },
             },
         },
@@ -80,13 +84,13 @@ def pod_annotations(implementation: Implementation, *, svid_ttl: str = "") -> di
     return annotations
 
 
-def _container(version: str, ports: Sequence[int]) -> Json:
+def _container(version: str, ports: Sequence[int], image: str) -> Json:
     def downward(path: str) -> Json:
         return {"fieldRef": {"fieldPath": path}}
 
     return {
         "name": "workload",
-        "image": WORKLOAD_IMAGE,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": [str(port) for port in ports],
         "env": [

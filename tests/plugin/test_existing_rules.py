@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from pytest_mesh.clusters.existing import access, contexts, leavings, pull_secrets, rights
+from pytest_mesh import __version__
+from pytest_mesh.clusters.existing import access, contexts, image_names, leavings, pull_secrets, rights
 from pytest_mesh.clusters.existing.bounds import Bounds
 from pytest_mesh.clusters.existing.leavings import BY, KEPT, PROCESS, Who
 from pytest_mesh.failures import Infrastructure
@@ -315,3 +316,37 @@ def test_a_lease_says_that_its_namespace_is_kept():
     assert lease(kept=True)["metadata"]["annotations"] == {KEPT: "true"}
     assert leavings.is_kept(lease(kept=True))
     assert not leavings.is_kept(lease())
+
+
+# ------------------------------------------------------------ images
+
+
+def test_images_have_the_registrys_names_wherever_a_document_says_them():
+    names = image_names.table(["mesh/istiod", "mesh-istio/proxyv2:local"], "r.example:5000/team", "7")
+    document = {"image": "mesh/istiod", "env": [{"value": "mesh-istio/proxyv2:local"}], "text": "a: mesh/istiod:1\n"}
+
+    assert image_names.renamed(document, names) == {
+        "image": "r.example:5000/team/mesh/istiod:7",
+        "env": [{"value": "r.example:5000/team/mesh-istio/proxyv2:7"}],
+        "text": "a: r.example:5000/team/mesh/istiod:7\n",
+    }
+    for other in ("x/mesh/istiod", "mesh/istiod2", "mesh/istiod/x", "r.example:5000/team/mesh/istiod:7"):
+        assert image_names.renamed(other, names) == other
+
+
+def test_without_a_registry_images_keep_their_names():
+    assert image_names.pulled("mesh/istiod", "", "7") == "mesh/istiod"
+    assert image_names.pulled("mesh/istiod", "r", "") == f"r/mesh/istiod:{__version__}"
+
+
+def test_pods_and_templates_pull_by_the_secret_and_other_kinds_do_not():
+    pod = {"kind": "Pod", "spec": {"containers": []}}
+    held = {"containers": [], "imagePullSecrets": [{"name": "own"}]}
+    deployment = {"kind": "Deployment", "spec": {"replicas": 2, "template": {"spec": held}}}
+    service = {"kind": "Service", "spec": {"ports": []}}
+
+    assert image_names.with_pull_secret(pod, "s")["spec"]["imagePullSecrets"] == [{"name": "s"}]
+    fitted = image_names.with_pull_secret(deployment, "s")["spec"]
+    assert fitted["template"]["spec"]["imagePullSecrets"] == [{"name": "own"}, {"name": "s"}]
+    assert fitted["replicas"] == 2
+    assert image_names.with_pull_secret(service, "s") == service

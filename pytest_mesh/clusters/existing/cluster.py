@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mesh.clusters.existing import image_names, pull_secrets
 from pytest_mesh.contracts import Image, Json, Progress
 
 
@@ -23,6 +24,25 @@ class ExistingCluster:
     pull_secret: str = ""
     """``NAMESPACE/NAME`` of a Secret in the cluster, or a file as ``docker login`` writes it; empty = none is needed."""
     backend: str = "existing"
+
+    def image(self, name: str) -> str:
+        """Give the name by which the nodes know an image."""
+        return image_names.pulled(name, self.registry, self.tag)
+
+    @property
+    def image_pull_secret(self) -> str:
+        """Name of the Secret by which pods pull images, in every namespace of the run; empty = none is needed."""
+        return pull_secrets.NAME if self.pull_secret else ""
+
+    def renamed(self, documents: Sequence[Json], images: Iterable[str]) -> list[Json]:
+        """Give documents with these images' names replaced by the registry's."""
+        names = image_names.table(images, self.registry, self.tag)
+        return [image_names.renamed(one, names) for one in documents]
+
+    def fitted(self, documents: Sequence[Json], images: Iterable[str]) -> list[Json]:
+        """Give documents that install something, with the registry's names and the Secret by which pods pull."""
+        found = self.renamed(documents, images)
+        return [image_names.with_pull_secret(one, pull_secrets.NAME) for one in found] if self.pull_secret else found
 
     def add_images(self, images: Mapping[str, Image], progress: Progress) -> None:
         """Do nothing: this cluster pulls its images itself."""

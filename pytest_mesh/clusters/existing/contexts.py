@@ -7,6 +7,7 @@ contexts meet the right one. It speaks to no cluster.
 
 from __future__ import annotations
 
+import base64
 import copy
 import os
 from collections.abc import Mapping
@@ -84,6 +85,18 @@ def write(chosen: Chosen, directory: Path) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(documents.write(chosen.config))
     return path
+
+
+def embedded(cluster: Json) -> Json:
+    """Give a kubeconfig's cluster with its certificate inside; raises ``Infrastructure`` where that cannot be read."""
+    inside = dict(cluster["cluster"])
+    path = inside.pop("certificate-authority", "")
+    if path and not inside.get("certificate-authority-data"):
+        try:
+            inside["certificate-authority-data"] = base64.b64encode(Path(path).read_bytes()).decode()
+        except OSError as error:
+            raise Infrastructure(f"{path}, which the kubeconfig names: {error.strerror}") from error
+    return {"name": cluster["name"], "cluster": inside}
 
 
 def _paths(given: Path | None, environ: Mapping[str, str]) -> list[Path]:
