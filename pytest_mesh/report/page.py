@@ -58,9 +58,10 @@ def read_files(directory: Path) -> Files:
 def render(report: Json, read: Files = no_files) -> str:
     """Give the page of a report that holds together (``verification.problems``)."""
     here = files("pytest_mesh.report")
-    return _template().render(
+    page: str = _template().render(
         **facts(report, read), style=(here / "page.css").read_text(), script=(here / "page.js").read_text()
     )
+    return page
 
 
 @cache
