@@ -49,8 +49,8 @@ def check_authorization_policy(out: Findings, namespace: str, metadata: Json, sp
     _check_action(out, spec, action)
     for index, rule in enumerate(spec.get("rules") or ()):
         here: Path = ("spec", "rules", index)
-        from_tcp = _check_sources(out, here, index, rule)
-        to_tcp = _check_operations(out, here, index, rule)
+        from_tcp = _check_sources(out, here, rule)
+        to_tcp = _check_operations(out, here, rule)
         for number, condition in enumerate(rule.get("when") or ()):
             check_condition(out, (*here, "when", number), condition)
         if action == "DENY" and ((to_tcp is None and from_tcp is False) or to_tcp is False):
@@ -94,24 +94,25 @@ def _check_custom(out: Findings, path: Path, rule: Json) -> None:
             out.error((*path, "when", index, "key"), "V63c", f"{key} {words}")
 
 
-def _check_sources(out: Findings, path: Path, number: int, rule: Json) -> bool | None:
+def _check_sources(out: Findings, path: Path, rule: Json) -> bool | None:
     """Whether a source can be judged on a TCP connection; None = there is no source."""
     sources = rule.get("from")
     if sources is not None and not sources:
-        out.error((*path, "from"), "V63e", f"`from` must not be empty, found at rule {number}")
+        message = "`from` must not be empty: it counts as left out, and every source matches"
+        out.warning((*path, "from"), "V63e", message)
     tcp: bool | None = None
     for index, entry in enumerate(sources or ()):
         here, source = (*path, "from", index, "source"), entry.get("source")
         if source is None:
-            out.error(here, "V63g", f"`from.source` must not be nil, found at rule {number}")
+            out.error(here, "V63g", "`from.source` must not be nil")
             continue
         tcp = bool(tcp) or any(source.get(name) is not None for name in _TCP_SOURCE)
         peers = any(source.get(name) for name in _both("principals", "namespaces"))
         if peers and any(source.get(name) for name in _both("serviceAccounts")):
-            message = f"cannot set serviceAccounts with namespaces or principals, found at rule {number}"
+            message = "cannot set serviceAccounts with namespaces or principals"
             out.error(here, "V63f", message)
         if not any(source.get(name) for name in _SOURCE):
-            out.error(here, "V63h", f"`from.source` must not be empty, found at rule {number}")
+            out.error(here, "V63h", "`from.source` must not be empty")
         _check_source_values(out, here, source)
     return tcp
 
@@ -129,20 +130,21 @@ def _check_source_values(out: Findings, path: Path, source: Json) -> None:
             check_filled(out, here, values)
 
 
-def _check_operations(out: Findings, path: Path, number: int, rule: Json) -> bool | None:
+def _check_operations(out: Findings, path: Path, rule: Json) -> bool | None:
     """Whether an operation can be judged on a TCP connection; None = there is no operation."""
     operations = rule.get("to")
     if operations is not None and not operations:
-        out.error((*path, "to"), "V63i", f"`to` must not be empty, found at rule {number}")
+        message = "`to` must not be empty: it counts as left out, and every operation matches"
+        out.warning((*path, "to"), "V63i", message)
     tcp: bool | None = None
     for index, entry in enumerate(operations or ()):
         here, operation = (*path, "to", index, "operation"), entry.get("operation")
         if operation is None:
-            out.error(here, "V63j", f"`to.operation` must not be nil, found at rule {number}")
+            out.error(here, "V63j", "`to.operation` must not be nil")
             continue
         tcp = bool(tcp) or any(operation.get(name) is not None for name in _both("ports"))
         if not any(operation.get(name) for name in _OPERATION):
-            out.error(here, "V63k", f"`to.operation` must not be empty, found at rule {number}")
+            out.error(here, "V63k", "`to.operation` must not be empty")
         for name in _OPERATION:
             values = operation.get(name) or ()
             if name in {"ports", "notPorts"}:

@@ -71,7 +71,7 @@ def validate(resource: Json, *, namespace: str = "") -> list[Finding]:
         return list(out)
     for field in resource:
         if field not in _TOP_LEVEL:
-            out.error((field,), "unknown-field", f'unknown field "{field}" in {name}')
+            out.error((field,), "unknown-field", f'unknown field "{field}" ({name} has no such field)')
     for misfit in _metadata_misfits(resource.get("metadata")):
         out.error(misfit.path, misfit.rule, misfit.message)
     spec = {} if resource.get("spec") is None else resource["spec"]

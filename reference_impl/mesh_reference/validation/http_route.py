@@ -281,7 +281,7 @@ def _check_redirect(out: Findings, path: Path, redirect: Json | None, matches: S
     code, scheme, port = redirect.get("redirectCode"), redirect.get("scheme"), redirect.get("port")
     if redirect.get("uri") and rewrite:
         out.error(path, "V23a", "redirect may only specify one of uri or prefix_rewrite")
-    if rewrite and any(match.get("uri") and "prefix" not in match["uri"] for match in matches):
+    if rewrite and any("prefix" not in match.get("uri", {"prefix": ""}) for match in matches):
         message = "redirect prefix_rewrite requires all URI matches to use prefix match type"
         out.error((*path, "prefixRewrite"), "V23b", message)
     given = any(redirect.get(name) for name in ("uri", "prefixRewrite", "authority", "scheme"))

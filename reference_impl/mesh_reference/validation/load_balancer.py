@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mesh_reference.documents import Path
+from mesh_reference.model.schema.duration import MILLISECOND, parse_duration
 from mesh_reference.validation.findings import Findings
 from mesh_reference.validation.names import check_duration
 
@@ -30,7 +31,9 @@ def check_load_balancer(out: Findings, path: Path, settings: Json | None, outlie
     _check_locality(out, (*path, "localityLbSetting"), locality, outlier)
     _check_zone_aware(out, (*path, "zoneAwareLbSetting"), zone_aware, outlier)
     _check_warmup(out, (*path, "warmup"), settings.get("warmup"))
-    check_duration(out, (*path, "warmupDurationSecs"), settings.get("warmupDurationSecs"))
+    deprecated = settings.get("warmupDurationSecs")
+    if deprecated is not None and parse_duration(deprecated) < MILLISECOND:
+        out.error((*path, "warmupDurationSecs"), "V27a", "duration must be greater than 1ms")
 
 
 def _check_consistent_hash(out: Findings, path: Path, setting: Json | None) -> None:
@@ -51,7 +54,7 @@ def _check_consistent_hash(out: Findings, path: Path, setting: Json | None) -> N
             out.error(here, "V48b", "tableSize must be set for maglev")
         if size >= _MAGLEV_LIMIT:
             out.error(here, "V48c", f"tableSize must be less than {_MAGLEV_LIMIT} for maglev")
-        if not _is_prime(size):
+        if size and not _is_prime(size):
             out.error(here, "V48d", "tableSize must be a prime number for maglev")
 
 

@@ -26,7 +26,7 @@ def check_policy_target(out: Findings, spec: Json) -> None:
     given = [name for name in ("selector", "targetRef") if spec.get(name) is not None]
     given += ["targetRefs"] if spec.get("targetRefs") else []
     if len(given) > 1:
-        out.error(("spec", given[1]), "V60g", "only one of targetRefs or workloadSelector can be set")
+        out.error(("spec",), "V60g", "only one of targetRefs or workloadSelector can be set")
     check_workload_selector(out, ("spec", "selector"), spec.get("selector"))
     if spec.get("targetRef") is not None:
         _check_target(out, ("spec", "targetRef"), spec["targetRef"])

@@ -17,6 +17,8 @@ Json = Mapping[str, Any]
 
 _HEADER_NAME = re.compile(r"[-_A-Za-z0-9]+")
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
+_BASE64 = re.compile(r"(?:[-_+/A-Za-z0-9]{4})*(?:[-_+/A-Za-z0-9]{2,3}={0,2})?")
+_CURVES = {"EC": frozenset({"P-256", "P-384", "P-521"}), "OKP": frozenset({"Ed25519", "X25519"})}
 _KEY_TYPES = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "oct": ("k",)}
 
 
@@ -40,7 +42,7 @@ def _check_rule(out: Findings, path: Path, rule: Json) -> None:
         out.error((*path, "issuer"), "V62b", "issuer or jwksUri must be non-empty string")
     sources = [name for name in ("jwksUri", "jwks_uri", "jwks") if rule.get(name) is not None]
     if len(sources) > 1:
-        out.error((*path, sources[1]), "V62k", "only one of jwks or jwksUri can be set")
+        out.error(path, "V62k", "only one of jwks or jwksUri can be set")
     for name in ("jwksUri", "jwks_uri"):
         _check_uri(out, (*path, name), rule.get(name) or "")
     _check_keys(out, (*path, "jwks"), rule.get("jwks") or "")
@@ -94,4 +96,10 @@ def _check_keys(out: Findings, path: Path, text: str) -> None:
 def _is_key(key: Any) -> bool:
     if not isinstance(key, dict) or key.get("kty") not in _KEY_TYPES:
         return False
-    return all(isinstance(key.get(name), str) for name in _KEY_TYPES[key["kty"]])
+    for name in _KEY_TYPES[key["kty"]]:
+        value = key.get(name)
+        if not isinstance(value, str) or not value:
+            return False
+        if value not in _CURVES[key["kty"]] if name == "crv" else not _BASE64.fullmatch(value):
+            return False
+    return True

@@ -29,7 +29,7 @@ def check_service_entry(out: Findings, namespace: str, metadata: Json, spec: Jso
     """All rules of ``spec``; ``namespace`` is the resource's own."""
     resolution = spec.get("resolution") or "NONE"
     check_label_selector(out, ("spec", "workloadSelector"), spec.get("workloadSelector"), "service entry")
-    if spec.get("workloadSelector") is not None and spec.get("endpoints") is not None:
+    if spec.get("workloadSelector") is not None and spec.get("endpoints"):
         message = "only one of WorkloadSelector or Endpoints is allowed in Service Entry"
         out.error(("spec", "endpoints"), "V56e", message)
     _check_hosts(out, spec, resolution)
@@ -70,12 +70,12 @@ def _check_ports(out: Findings, spec: Json, metadata: Json, resolution: str) -> 
         here = ("spec", "ports", index)
         name, number, protocol = port.get("name") or "", int(port.get("number") or 0), port.get("protocol") or ""
         if name in names:
-            out.error((*here, "name"), "V56f", f'service entry port name "{name}" already defined')
+            out.error((*here, "name"), "V56f", f"service entry port name already defined ({name})")
         if number in numbers:
-            out.error((*here, "number"), "V56g", f"service entry port {number} already defined")
+            out.error((*here, "number"), "V56g", f"service entry port already defined ({number})")
         names.add(name)
         numbers.add(number)
-        if port.get("targetPort"):
+        if port.get("targetPort") is not None:
             check_port(out, (*here, "targetPort"), int(port["targetPort"]))
         if not own_address and protocol in {"", "TCP"} and not _gets_an_address(metadata, resolution):
             out.warning(

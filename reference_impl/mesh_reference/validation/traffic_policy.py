@@ -21,7 +21,7 @@ def check_traffic_policy(out: Findings, path: Path, namespace: str, policy: Json
     """``trafficPolicy`` of a rule or of a subset; ``namespace`` is the resource's own."""
     if policy is None:
         return
-    if all(policy.get(name) is None for name in _WHOLE):
+    if all(policy.get(name) is None or policy[name] == [] for name in _WHOLE):
         out.error(path, "V42", "traffic policy must have at least one field")
         return
     if policy.get("tunnel") is not None and policy.get("proxyProtocol") is not None:

@@ -16,6 +16,9 @@ from mesh_reference.validation.names import quote
 
 Json = Mapping[str, Any]
 
+_STRING_MATCHES = frozenset({"uri", "scheme", "method", "authority"})
+"""Fields that ask for something even when they are empty: that there is such a header."""
+
 
 def check_reachable(out: Findings, path: Path, routes: Sequence[Json] | None) -> None:
     """One list of routes, at ``spec.http``, ``spec.tls`` or ``spec.tcp``."""
@@ -35,7 +38,7 @@ def check_reachable(out: Findings, path: Path, routes: Sequence[Json] | None) ->
             if catch_all:
                 _unused(out, here, route, number, "route without matches defined before")
                 continue
-            key = json.dumps({name: value for name, value in match.items() if name != "name"}, sort_keys=True)
+            key = _key(match)
             if key in seen:
                 first = _name(routes, seen[key])
                 _ineffective(out, (*here, "match", index), _name(routes, number), _match_name(match, index), first)
@@ -47,6 +50,12 @@ def check_reachable(out: Findings, path: Path, routes: Sequence[Json] | None) ->
         if repeats == len(matches):
             _unused(out, here, route, number, "all matches used by prior rules")
     _check_prefixes(out, path, routes or (), prefixes)
+
+
+def _key(match: Json) -> str:
+    """What the match asks for: without its name, and without empty fields, which ask for nothing."""
+    told = {name: value for name, value in match.items() if name != "name" and (value or name in _STRING_MATCHES)}
+    return json.dumps(told, sort_keys=True)
 
 
 def _check_prefixes(

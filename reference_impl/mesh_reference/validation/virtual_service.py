@@ -122,7 +122,7 @@ def _check_sni(out: Findings, path: Path, sni: str, hosts: Sequence[str], *, gat
         out.warning(path, "V37d", message)
     elif problem:
         out.error(path, "V37e", problem)
-    elif not any(host_is_subset(sni, host) for host in hosts):
+    elif hosts and not any(host_is_subset(sni, host) for host in hosts):
         out.error(
             path,
             "V37c",

@@ -166,7 +166,7 @@ def test_images_and_environment_can_be_chosen() -> None:
         ("replicas=two", "want a whole number"),
         ("meshConfig.trustDomian=x", 'did you mean "trustDomain"?'),
         ("meshConfig.enableAutoMtls=perhaps", "want true or false"),
-        ("meshConfig.outboundTrafficPolicy.mode=DENY", "is none of ALLOW_ANY, REGISTRY_ONLY"),
+        ("meshConfig.outboundTrafficPolicy.mode=DENY", 'supported values: "ALLOW_ANY", "REGISTRY_ONLY"'),
         ("meshConfig.trustDomain.deep=x", "trustDomain is no map"),
         ("meshConfig.defaultConfig.statusPort=0", "must be in the range 1..65535"),
     ],

@@ -25,28 +25,34 @@ def texts(spec: Any, *, kind: str = "VirtualService", api: str = "networking.ist
     [
         (
             {"hosts": ["a"], "http": [{**ROUTE, "timeuot": "1s"}]},
-            'spec.http[0].timeuot: unknown field "timeuot" in HTTPRoute; did you mean "timeout"? [unknown-field]',
+            'spec.http[0].timeuot: unknown field "spec.http[0].timeuot" (HTTPRoute has no such field; did you mean "timeout"?) [unknown-field]',
         ),
-        ({"hosts": ["a"], "http": [ROUTE], "zzz": 1}, 'spec.zzz: unknown field "zzz" in VirtualService [unknown-field]'),
-        ({"hosts": "a"}, 'spec.hosts: want a list, have the text "a" [wrong-type]'),
-        ({"hosts": [80]}, 'spec.hosts[0]: want text, have 80: write "80" in quotes [wrong-type]'),
-        ({"hosts": [None]}, "spec.hosts[0]: may not be null [null]"),
-        ({"http": [[]]}, "spec.http[0]: want HTTPRoute's fields, have a list [wrong-type]"),
-        ({"http": [{"headers": {"request": {"set": []}}}]}, "spec.http[0].headers.request.set: want a map, have a list [wrong-type]"),
-        ({"http": [{"timeout": 5}]}, "spec.http[0].timeout: want a duration such as 500ms or 1.5s, have 5 [wrong-type]"),
+        ({"hosts": ["a"], "http": [ROUTE], "zzz": 1}, 'spec.zzz: unknown field "spec.zzz" (VirtualService has no such field) [unknown-field]'),
+        ({"hosts": "a"}, 'spec.hosts: must be of type array: "string" (want a list, have the text "a") [wrong-type]'),
+        ({"hosts": [80]}, 'spec.hosts[0]: must be of type string: "integer" (want text, have 80: write "80" in quotes) [wrong-type]'),
+        ({"hosts": [None]}, 'spec.hosts[0]: must be of type string: "null" (may not be null) [null]'),
+        ({"http": [[]]}, "spec.http[0]: must be of type object: \"array\" (want HTTPRoute's fields, have a list) [wrong-type]"),
+        ({"http": [{"headers": {"request": {"set": []}}}]}, 'spec.http[0].headers.request.set: must be of type object: "array" (want a map, have a list) [wrong-type]'),
+        ({"http": [{"timeout": 5}]}, 'spec.http[0].timeout: must be of type string: "integer" (want a duration such as 500ms or 1.5s, have 5) [wrong-type]'),
         (
             {"http": [{"timeout": "5"}]},
-            "spec.http[0].timeout: '5' is not a duration: write a number with a unit, such as 500ms, 1.5s or 1h30m [wrong-type]",
+            (
+                "spec.http[0].timeout: duration must be greater than 1ms ('5' is not a duration: write a number with a "
+                "unit, such as 500ms, 1.5s or 1h30m) [V27a]"
+            ),
         ),
-        ({"http": [{"mirrorPercent": -1}]}, "spec.http[0].mirrorPercent: -1 is not in 0..4294967295 [wrong-type]"),
-        ({"http": [{"mirrorPercent": "5"}]}, 'spec.http[0].mirrorPercent: want a whole number, have the text "5" [wrong-type]'),
-        ({"http": [{"retries": {"attempts": True}}]}, "spec.http[0].retries.attempts: want a whole number, have true [wrong-type]"),
-        ({"http": [{"mirrorPercentage": {"value": "x"}}]}, 'spec.http[0].mirrorPercentage.value: want a number, have the text "x" [wrong-type]'),
-        ({"http": [{"match": [{"ignoreUriCase": "yes"}]}]}, 'spec.http[0].match[0].ignoreUriCase: want true or false, have the text "yes" [wrong-type]'),
-        ({"http": [{"directResponse": {"body": {"bytes": "?"}}}]}, "spec.http[0].directResponse.body.bytes: not valid base64 [wrong-type]"),
+        ({"http": [{"mirrorPercent": -1}]}, "spec.http[0].mirrorPercent: should be greater than or equal to 0 (-1 is not in 0..4294967295) [wrong-type]"),
+        ({"http": [{"mirrorPercent": "5"}]}, 'spec.http[0].mirrorPercent: must be of type integer: "string" (want a whole number, have the text "5") [wrong-type]'),
+        ({"http": [{"retries": {"attempts": True}}]}, 'spec.http[0].retries.attempts: must be of type integer: "boolean" (want a whole number, have true) [wrong-type]'),
+        ({"http": [{"mirrorPercentage": {"value": "x"}}]}, 'spec.http[0].mirrorPercentage.value: must be of type number: "string" (want a number, have the text "x") [wrong-type]'),
+        ({"http": [{"match": [{"ignoreUriCase": "yes"}]}]}, 'spec.http[0].match[0].ignoreUriCase: must be of type boolean: "string" (want true or false, have the text "yes") [wrong-type]'),
+        ({"http": [{"directResponse": {"body": {"bytes": "?"}}}]}, 'spec.http[0].directResponse.body.bytes: must be of type byte: "?" (not valid base64) [wrong-type]'),
         (
             {"http": [{"match": [{"uri": {"exact": "/", "prefix": "/"}}]}]},
-            "spec.http[0].match[0].uri.prefix: only one of exact, prefix, regex may be set, have exact and prefix [one-of]",
+            (
+                "spec.http[0].match[0].uri: must validate one and only one schema (oneOf). Found 2 valid alternatives "
+                "(only one of exact, prefix, regex may be set, have exact and prefix) [one-of]"
+            ),
         ),
     ],
 )  # fmt: skip
@@ -57,20 +63,23 @@ def test_a_wrong_shape_is_told_with_its_place(spec: Json, text: str) -> None:
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:
     spec = {"host": "a", "trafficPolicy": {"tls": {"mode": "ISTIO"}}}
     assert texts(spec, kind="DestinationRule") == [
-        'spec.trafficPolicy.tls.mode: "ISTIO" is none of DISABLE, SIMPLE, MUTUAL, ISTIO_MUTUAL [unknown-name]'
+        (
+            'spec.trafficPolicy.tls.mode: Unsupported value: "ISTIO": supported values: "DISABLE", "SIMPLE", "MUTUAL", '
+            '"ISTIO_MUTUAL" [unknown-name]'
+        )
     ]
 
 
 def test_a_ports_key_must_be_a_number() -> None:
     spec = {"selector": {"matchLabels": {"a": "b"}}, "portLevelMtls": {"http": {"mode": "STRICT"}}}
     assert texts(spec, kind="PeerAuthentication", api="security.istio.io/v1") == [
-        'spec.portLevelMtls.http: want a port\'s number as key, have "http" [wrong-type]'
+        'spec.portLevelMtls.http: port must be in range 1..65535 (want a port\'s number as key, have "http") [V59c]'
     ]
 
 
 def test_rules_run_only_on_a_document_of_the_right_shape() -> None:
     assert texts({"hosts": ["*"], "http": [ROUTE], "zzz": 1}) == [
-        'spec.zzz: unknown field "zzz" in VirtualService [unknown-field]'
+        'spec.zzz: unknown field "spec.zzz" (VirtualService has no such field) [unknown-field]'
     ]
 
 
@@ -128,8 +137,11 @@ def test_other_groups_are_no_business_of_galleys(api: str, ours: bool) -> None:
                 "annotation found, rejecting [annotation]"
             ),
         ),
-        ([], "metadata: want ObjectMeta's fields, have a list [wrong-type]"),
-        ({"annotations": "x"}, 'metadata.annotations: want a map, have the text "x" [wrong-type]'),
+        ([], 'metadata: must be of type object: "array" (want ObjectMeta\'s fields, have a list) [wrong-type]'),
+        (
+            {"annotations": "x"},
+            'metadata.annotations: must be of type object: "string" (want a map, have the text "x") [wrong-type]',
+        ),
     ],
 )
 def test_metadata_is_judged_too(metadata: Any, text: str) -> None:
@@ -138,7 +150,7 @@ def test_metadata_is_judged_too(metadata: Any, text: str) -> None:
 
 def test_an_unknown_field_beside_spec_is_refused() -> None:
     assert texts({"hosts": ["a"], "http": [ROUTE]}, specs={}) == [
-        'specs: unknown field "specs" in VirtualService [unknown-field]'
+        'specs: unknown field "specs" (VirtualService has no such field) [unknown-field]'
     ]
 
 

@@ -59,7 +59,8 @@ def _walk(value: Any, old: Any, schema: Any, path: str, warnings: list[str]) -> 
             known = properties.get(name, additional)
             if isinstance(known, dict):
                 before = old.get(name, ABSENT) if isinstance(old, dict) else ABSENT
-                yield from _walk(inner, before, known, f"{path}.{name}" if path else name, warnings)
+                here = f"{path}[{name}]" if name not in properties else f"{path}.{name}" if path else name
+                yield from _walk(inner, before, known, here, warnings)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for index, inner in enumerate(value):
             before = _counterpart(inner, old, schema)

@@ -62,6 +62,11 @@ def _bad(path: str, value: Any, text: str, reason: str = INVALID) -> Cause:
     return Cause(field=path or "<nil>", message=f"Invalid value: {shown}: {text}", reason=reason)
 
 
+def _composite(path: str, text: str) -> Cause:
+    """A fault that Kubernetes finds in no one field: the path stands in its text."""
+    return Cause(field="<nil>", message=f'Invalid value: "": "{path}" {text}', reason=INVALID)
+
+
 def _value(value: Any, schema: Any, path: str) -> Iterator[Cause]:
     body = f"{path} in body" if path else "in body"
     kind = _type_of(value)
@@ -102,7 +107,7 @@ def _value(value: Any, schema: Any, path: str) -> Iterator[Cause]:
         yield from _array(value, schema, path, body)
     elif kind == "object":
         yield from _object(value, schema, path, body)
-    yield from _combined(value, schema, path, body)
+    yield from _combined(value, schema, path)
 
 
 def _string(value: str, schema: Any, path: str, body: str) -> Iterator[Cause]:
@@ -198,24 +203,24 @@ def _object(value: dict[str, Any], schema: Any, path: str, body: str) -> Iterato
                 yield Cause(field=f"{prefix}{name}", message="Required value: must not be empty", reason=REQUIRED)
 
 
-def _combined(value: Any, schema: Any, path: str, body: str) -> Iterator[Cause]:
+def _combined(value: Any, schema: Any, path: str) -> Iterator[Cause]:
     for inner in schema.get("allOf", ()):
         yield from _value(value, inner, path)
     any_of = schema.get("anyOf")
     if any_of and not schema.get("x-kubernetes-int-or-string") and all(validate(value, s, path) for s in any_of):
-        yield _bad(path, value, f"{body} must validate at least one schema (anyOf)")
+        yield _composite(path, "must validate at least one schema (anyOf)")
         yield from next(iter(_closest(value, any_of, path)), [])
     one_of = schema.get("oneOf")
     if one_of:
         matching = sum(not validate(value, inner, path) for inner in one_of)
         if matching != 1:
             found = "Found none valid" if not matching else f"Found {matching} valid alternatives"
-            yield _bad(path, value, f"{body} must validate one and only one schema (oneOf). {found}")
+            yield _composite(path, f"must validate one and only one schema (oneOf). {found}")
             if not matching:
                 yield from next(iter(_closest(value, one_of, path)), [])
     inner = schema.get("not")
     if inner and not validate(value, inner, path):
-        yield _bad(path, value, f"{body} must not validate the schema (not)")
+        yield _composite(path, "must not validate the schema (not)")
 
 
 def _closest(value: Any, alternatives: list[Any], path: str) -> list[list[Cause]]:
@@ -248,6 +253,7 @@ def _is_address(value: str, kind: type[ipaddress.IPv4Address | ipaddress.IPv6Add
 
 
 _DURATION = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)?(\d+(\.\d*)?(ns|us|µs|μs|ms|s|m|h))*")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})")
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 _FORMATS: dict[str, Callable[[str], bool]] = {
@@ -256,6 +262,7 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
     "ipv4": lambda value: _is_address(value, ipaddress.IPv4Address),
     "ipv6": lambda value: _is_address(value, ipaddress.IPv6Address),
     "uuid": lambda value: _UUID.fullmatch(value) is not None,
+    "byte": lambda value: _BASE64.fullmatch(value) is not None,
     "duration": lambda value: _DURATION.fullmatch(value.replace(" ", "")) is not None,
 }
 """The formats that Kubernetes checks and this server knows; others are accepted as Kubernetes accepts unknown ones."""

@@ -95,6 +95,8 @@ AUTHORIZATION_POLICY = Kind(
                 expression="!has(self.provider) || (has(self.action) && self.action == 'CUSTOM')",
                 message="`provider` must not be with non CUSTOM action",
                 rule="V63d",
+                says="'`provider` must not be with non CUSTOM action, found ' + (has(self.action) ? self.action : 'ALLOW')",
+                at=".provider",
             ),
             Rule(
                 expression=(
@@ -103,9 +105,13 @@ AUTHORIZATION_POLICY = Kind(
                 ),
                 message="action without `rules` is meaningless as it will never be triggered",
                 rule="V63a",
+                says=(
+                    "self.action + ' action without `rules` is meaningless as it will never be triggered, add an empty rule "
+                    "`{}` if you want it be triggered for every request'"
+                ),
+                at=".rules",
             ),
         ),
     ),
     columns=(Column(name="Action", path=".spec.action", description="The operation to take."),),
-    acted_on=False,
 )

@@ -79,8 +79,9 @@ SERVER = Message(
             expression="has(self.hosts) && self.hosts.size() > 0",
             message="server config must contain at least one host",
             rule="V58b",
+            at=".hosts",
         ),
-        Rule(expression="has(self.port)", message="port is required", rule="V58g"),
+        Rule(expression="has(self.port)", message="port is required", rule="V58g", at=".port"),
     ),
 )
 
@@ -103,6 +104,7 @@ GATEWAY = Kind(
                 expression="has(self.servers) && self.servers.size() > 0",
                 message="gateway must have at least one server",
                 rule="V58a",
+                at=".servers",
             ),
         ),
     ),

@@ -33,10 +33,17 @@ def schema_of(definition: Type) -> Json:
     schema = _shape(definition)
     rules: tuple[Rule, ...] = getattr(definition, "rules", ())
     if rules:
-        schema["x-kubernetes-validations"] = [
-            {"rule": rule.expression, "message": f"{rule.message} [{rule.rule}]"} for rule in rules
-        ]
+        schema["x-kubernetes-validations"] = [_rule(rule) for rule in rules]
     return schema
+
+
+def _rule(rule: Rule) -> Json:
+    written: Json = {"rule": rule.expression, "message": f"{rule.message} [{rule.rule}]"}
+    if rule.says:
+        written["messageExpression"] = f"{rule.says} + ' [{rule.rule}]'"
+    if rule.at:
+        written["fieldPath"] = rule.at
+    return written
 
 
 def _shape(definition: Type) -> Json:
@@ -71,11 +78,10 @@ def _sized(keyword: str, at_most: int | None, schema: Json) -> Json:
 def _integer(definition: Integer) -> Json:
     schema: Json = {"type": "integer"}
     if definition.maximum == 2**31 - 1:
-        schema["format"] = "int32"
-    elif definition.maximum == 2**32 - 1:
-        schema["format"] = "int64"
-    if definition.minimum == 0:
-        schema["minimum"] = 0
+        schema |= {"format": "int32", "minimum": definition.minimum, "maximum": definition.maximum}
+        return schema  # an API server takes any whole number for an int32 without the bounds
+    schema["format"] = "int64"
+    schema["minimum"] = definition.minimum
     if definition.maximum == 2**32 - 1:
         schema["maximum"] = definition.maximum
     return schema

@@ -42,6 +42,7 @@ PEER_AUTHENTICATION = Kind(
                 ),
                 message="mesh/namespace peer authentication cannot have port level mTLS",
                 rule="V59a",
+                at=".portLevelMtls",
             ),
         ),
         descriptions={

@@ -24,7 +24,14 @@ TARGET_REF = Message(
             ),
         ),
     },
-    rules=(Rule(expression="has(self.name) && self.name != ''", message="targetRef name must be set", rule="V60d"),),
+    rules=(
+        Rule(
+            expression="has(self.name) && self.name != ''",
+            message="targetRef name must be set",
+            rule="V60d",
+            at=".name",
+        ),
+    ),
 )
 TARGET_REFS = ListOf(item=TARGET_REF, at_most=16)
 ONE_TARGET = Rule(

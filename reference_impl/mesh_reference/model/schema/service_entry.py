@@ -96,11 +96,13 @@ SERVICE_ENTRY = Kind(
                 expression="has(self.hosts) && self.hosts.size() > 0",
                 message="service entry must have at least one host",
                 rule="V56a",
+                at=".hosts",
             ),
             Rule(
-                expression="!has(self.workloadSelector) || !has(self.endpoints)",
+                expression=f"!has(self.workloadSelector) || {_ENDPOINTS} == 0",
                 message="only one of WorkloadSelector or Endpoints is allowed in Service Entry",
                 rule="V56e",
+                at=".endpoints",
             ),
             Rule(
                 expression=(
@@ -109,16 +111,19 @@ SERVICE_ENTRY = Kind(
                 ),
                 message="CIDR addresses are allowed only for NONE/STATIC resolution types",
                 rule="V56j",
+                at=".addresses",
             ),
             Rule(
                 expression=f"{_RESOLUTION} != 'NONE' || {_ENDPOINTS} == 0",
                 message="no endpoints should be provided for resolution type none",
                 rule="V56l",
+                at=".endpoints",
             ),
             Rule(
                 expression=f"{_RESOLUTION} != 'DNS_ROUND_ROBIN' || {_ENDPOINTS} <= 1",
                 message="there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN",
                 rule="V56o",
+                at=".endpoints",
             ),
         ),
     ),

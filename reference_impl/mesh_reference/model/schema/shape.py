@@ -1,7 +1,7 @@
 """Does a value have the shape that its type says? Pure; the first gate of validation.
 
-It reports unknown fields, wrong types, unknown names and doubly set oneofs. It does
-not judge values of the right shape.
+It reports unknown fields, wrong types, unknown names and doubly set oneofs, each in the words with which an API
+server refuses it by the CRD's schema, and in our own in brackets. It does not judge values of the right shape.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mesh_reference.model.schema.types import (
     MapOf,
     Message,
     Number,
+    Rule,
     Text,
     Type,
 )
@@ -51,100 +52,164 @@ def misfits(value: Any, expected: Type, path: Path) -> Iterator[Misfit]:
         case MapOf():
             yield from _map(value, expected, path)
         case Choice():
-            if not isinstance(value, str) or value not in expected.names:
-                shown = ", ".join(expected.names)
-                yield Misfit(path=path, rule="unknown-name", message=f"{_quote(value)} is none of {shown}")
+            yield from _choice(value, expected, path)
         case _:
             problem = _scalar_problem(value, expected)
-            if problem:
+            if problem and isinstance(expected, Duration) and isinstance(value, str):
+                yield _unread(path, expected.rules, problem)
+            elif problem:
                 yield Misfit(path=path, rule="wrong-type", message=problem)
-            elif isinstance(expected, Text):
-                yield from _size(value, expected.at_most, path, "characters")
+            elif isinstance(expected, Text) and expected.at_most is not None and len(value) > expected.at_most:
+                message = f"Too long: may not be more than {expected.at_most} bytes (it has {len(value)} characters)"
+                yield Misfit(path=path, rule="too-many", message=message)
 
 
 def _message(value: Any, expected: Message, path: Path) -> Iterator[Misfit]:
     if not isinstance(value, dict):
-        yield Misfit(path=path, rule="wrong-type", message=f"want {expected.name}'s fields, have {_sort(value)}")
+        yield _other_type(value, path, "object", f"want {expected.name}'s fields, have {_sort(value)}")
         return
     for name, item in value.items():
+        here = (*path, name)
         if name not in expected.fields:
             hint = _nearest(name, expected)
-            yield Misfit(
-                path=(*path, name), rule="unknown-field", message=f'unknown field "{name}" in {expected.name}{hint}'
-            )
+            message = f'unknown field "{_written(here)}" ({expected.name} has no such field{hint})'
+            yield Misfit(path=here, rule="unknown-field", message=message)
         elif item is not None:
-            yield from misfits(item, expected.fields[name], (*path, name))
+            yield from misfits(item, expected.fields[name], here)
     for group in expected.one_of:
         given = [name for name in value if name in group and value[name] is not None]
         if len(given) > 1:
-            yield Misfit(
-                path=(*path, given[1]),
-                rule="one-of",
-                message=f"only one of {', '.join(group)} may be set, have {' and '.join(given)}",
+            message = (
+                f"must validate one and only one schema (oneOf). Found {len(given)} valid alternatives "
+                f"(only one of {', '.join(group)} may be set, have {' and '.join(given)})"
             )
+            yield Misfit(path=path, rule="one-of", message=message)
 
 
 def _list(value: Any, expected: ListOf, path: Path) -> Iterator[Misfit]:
     if not isinstance(value, list):
-        yield Misfit(path=path, rule="wrong-type", message=f"want a list, have {_sort(value)}")
+        yield _other_type(value, path, "array", f"want a list, have {_sort(value)}")
         return
-    yield from _size(value, expected.at_most, path, "items")
+    yield from _size(value, expected.at_most, path)
     for index, item in enumerate(value):
         if item is None:
-            yield Misfit(path=(*path, index), rule="null", message="may not be null")
+            yield _null((*path, index), expected.item)
         else:
             yield from misfits(item, expected.item, (*path, index))
 
 
-def _size(value: Any, at_most: int | None, path: Path, things: str) -> Iterator[Misfit]:
-    if at_most is not None and len(value) > at_most:
-        yield Misfit(path=path, rule="too-many", message=f"at most {at_most} {things} are allowed, have {len(value)}")
-
-
 def _map(value: Any, expected: MapOf, path: Path) -> Iterator[Misfit]:
     if not isinstance(value, dict):
-        yield Misfit(path=path, rule="wrong-type", message=f"want a map, have {_sort(value)}")
+        yield _other_type(value, path, "object", f"want a map, have {_sort(value)}")
         return
-    yield from _size(value, expected.at_most, path, "entries")
+    yield from _size(value, expected.at_most, path)
     for name, item in value.items():
         if expected.key == "port" and not (name.isascii() and name.isdigit() and int(name) < 2**32):
-            yield Misfit(
-                path=(*path, name), rule="wrong-type", message=f"want a port's number as key, have {_quote(name)}"
-            )
-        elif item is None:
-            yield Misfit(path=(*path, name), rule="null", message="may not be null")
-        else:
+            yield _unread((*path, name), expected.rules, f"want a port's number as key, have {_quote(name)}")
+        elif item is not None:
             yield from misfits(item, expected.value, (*path, name))
+
+
+def _size(value: Any, at_most: int | None, path: Path) -> Iterator[Misfit]:
+    if at_most is not None and len(value) > at_most:
+        message = f"Too many: {len(value)}: must have at most {at_most} items"
+        yield Misfit(path=path, rule="too-many", message=message)
+
+
+def _choice(value: Any, expected: Choice, path: Path) -> Iterator[Misfit]:
+    if not isinstance(value, str):
+        yield _other_type(value, path, "string", f"want one of {', '.join(expected.names)}{_quoting_hint(value)}")
+    elif value not in expected.names:
+        known = ", ".join(_quote(name) for name in expected.names)
+        message = f"Unsupported value: {_quote(value)}: supported values: {known}"
+        yield Misfit(path=path, rule="unknown-name", message=message)
+
+
+def _other_type(value: Any, path: Path, wanted: str, hint: str) -> Misfit:
+    return Misfit(path=path, rule="wrong-type", message=_of_type(value, wanted, hint))
+
+
+def _of_type(value: Any, wanted: str, hint: str) -> str:
+    """The API server's sentence, and ours in brackets."""
+    return f'must be of type {wanted}: "{_type_of(value)}" ({hint})'
+
+
+def _unread(path: Path, rules: tuple[Rule, ...], problem: str) -> Misfit:
+    """Text that CEL would fail to convert: an API server then refuses in the name of the rule that asked for it."""
+    if not rules:
+        return Misfit(path=path, rule="wrong-type", message=problem)
+    return Misfit(path=path, rule=rules[0].rule, message=f"{rules[0].message} ({problem})")
+
+
+def _null(path: Path, wanted: Type) -> Misfit:
+    return Misfit(path=path, rule="null", message=_of_type(None, _type_wanted(wanted), "may not be null"))
+
+
+def _type_wanted(wanted: Type) -> str:
+    match wanted:
+        case Message() | MapOf():
+            return "object"
+        case ListOf():
+            return "array"
+        case Flag():
+            return "boolean"
+        case Integer():
+            return "integer"
+        case Number():
+            return "number"
+    return "string"
+
+
+def _type_of(value: Any) -> str:
+    """The type's name as OpenAPI has it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+    return "object"
 
 
 def _scalar_problem(value: Any, expected: Type) -> str:
     match expected:
-        case Text():
-            return "" if isinstance(value, str) else f"want text, have {_sort(value)}{_quoting_hint(value)}"
-        case Flag():
-            return "" if isinstance(value, bool) else f"want true or false, have {_sort(value)}"
+        case Text() if not isinstance(value, str):
+            return _of_type(value, "string", f"want text, have {_sort(value)}{_quoting_hint(value)}")
+        case Flag() if not isinstance(value, bool):
+            return _of_type(value, "boolean", f"want true or false, have {_sort(value)}")
         case Integer():
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            if isinstance(value, bool) or not isinstance(value, int):
-                return f"want a whole number, have {_sort(value)}"
-            if not expected.minimum <= value <= expected.maximum:
-                return f"{value} is not in {expected.minimum}..{expected.maximum}"
-            return ""
-        case Number():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                return f"want a number, have {_sort(value)}"
-            return ""
+            return _integer_problem(value, expected)
+        case Number() if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return _of_type(value, "number", f"want a number, have {_sort(value)}")
         case Duration():
             return _duration_problem(value)
         case Binary():
             return _binary_problem(value)
-    raise TypeError(f"{expected!r} is not a scalar type")
+    return ""
+
+
+def _integer_problem(value: Any, expected: Integer) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        shown = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return _of_type(shown, "integer", f"want a whole number, have {_sort(value)}")
+    hint = f"{value} is not in {expected.minimum}..{expected.maximum}"
+    if value < expected.minimum:
+        return f"should be greater than or equal to {expected.minimum} ({hint})"
+    return f"should be less than or equal to {expected.maximum} ({hint})" if value > expected.maximum else ""
 
 
 def _duration_problem(value: Any) -> str:
     if not isinstance(value, str):
-        return f"want a duration such as 500ms or 1.5s, have {_sort(value)}"
+        return _of_type(value, "string", f"want a duration such as 500ms or 1.5s, have {_sort(value)}")
     try:
         parse_duration(value)
     except ValueError as problem:
@@ -154,12 +219,20 @@ def _duration_problem(value: Any) -> str:
 
 def _binary_problem(value: Any) -> str:
     if not isinstance(value, str):
-        return f"want base64 text, have {_sort(value)}"
+        return _of_type(value, "string", f"want base64 text, have {_sort(value)}")
     try:
         base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        return "not valid base64"
-    return ""
+        return f"must be of type byte: {_quote(value)} (not valid base64)"
+    return "" if value else 'must be of type byte: "" (empty: leave the field out)'
+
+
+def _written(path: Path) -> str:
+    """The path as the API server's decoder writes it: map keys after a dot, whatever they hold."""
+    out = ""
+    for part in path:
+        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+    return out
 
 
 def _nearest(name: str, expected: Message) -> str:

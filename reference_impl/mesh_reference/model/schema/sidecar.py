@@ -41,6 +41,7 @@ SIDECAR = Kind(
                             expression="has(self.port)",
                             message="sidecar: port is required for ingress listeners",
                             rule="V57b",
+                            at=".port",
                         ),
                     ),
                 )
@@ -54,6 +55,7 @@ SIDECAR = Kind(
                             expression="has(self.hosts) && self.hosts.size() > 0",
                             message="sidecar: egress listener must contain at least one host",
                             rule="V57n",
+                            at=".hosts",
                         ),
                     ),
                 )

@@ -13,11 +13,17 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What the API server can refuse by itself: CEL over ``self``, with the sentence and id of Galley's rule."""
+    """What the API server can refuse by itself: CEL over ``self``, with the sentence and id of Galley's rule.
+
+    ``says`` = CEL of the sentence where it names what was given; ``message`` then stands for it in the listing.
+    ``at`` = the field below ``self`` that the refusal names, such as ``.port``; "" = ``self``.
+    """
 
     expression: str
     message: str
     rule: str
+    says: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +116,19 @@ ANY_DURATION = Duration()
 BINARY = Binary()
 INT32 = Integer(minimum=-(2**31), maximum=2**31 - 1)
 UINT32 = Integer(minimum=0, maximum=2**32 - 1)
-UINT64 = Integer(minimum=0, maximum=2**64 - 1)
+UINT64 = Integer(minimum=0, maximum=2**63 - 1)  # what an API server can carry
 TEXTS = ListOf(item=TEXT)
 LABELS = MapOf(value=TEXT)
 PORT = Integer(
     minimum=0,
     maximum=2**32 - 1,
-    rules=(Rule(expression="0 < self && self <= 65535", message="must be in the range 1..65535", rule="V17"),),
+    rules=(
+        Rule(
+            expression="0 < self && self <= 65535",
+            message="port number must be in the range 1..65535",
+            rule="V17",
+        ),
+    ),
 )
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from mesh_reference.model.schema.types import PORT, TEXT, UINT32, Column, Kind, MapOf, Message, Rule, Text
 
+_LABEL = "size(key) <= 63 && key.matches('^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$')"
+
 ENDPOINT = Message(
     name="WorkloadEntry",
     fields={
@@ -17,6 +19,10 @@ ENDPOINT = Message(
                     expression="!self.startsWith('unix://') || (!self.endsWith('/') && self.matches('^unix://[/@]'))",
                     message="unix address is not an absolute path to a file",
                     rule="V61c",
+                    says=(
+                        "self == 'unix://' ? 'unix address must not be empty' : "
+                        "self.substring(7) + ' is not an absolute path to a file'"
+                    ),
                 ),
             ),
         ),
@@ -25,11 +31,10 @@ ENDPOINT = Message(
             at_most=128,
             rules=(
                 Rule(
-                    expression=(
-                        "self.all(key, size(key) <= 63 && key.matches('^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$'))"
-                    ),
+                    expression=f"self.all(key, {_LABEL})",
                     message="invalid port name",
                     rule="V61g",
+                    says=f"'invalid port name: ' + self.filter(key, !({_LABEL}))[0]",
                 ),
             ),
         ),
@@ -49,11 +54,14 @@ ENDPOINT = Message(
             expression="(has(self.address) && self.address != '') || (has(self.network) && self.network != '')",
             message="address is required",
             rule="V61a",
+            at=".address",
         ),
         Rule(
             expression="!has(self.address) || !self.address.startsWith('unix://') || !has(self.ports) || self.ports.size() == 0",
             message="unix endpoint must not include ports",
             rule="V61d",
+            says="'unix endpoint ' + self.address + ' must not include ports'",
+            at=".ports",
         ),
     ),
 )

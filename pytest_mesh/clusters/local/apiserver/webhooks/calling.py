@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import io
 import json
 import secrets
 import ssl
@@ -63,7 +64,7 @@ async def call(webhook: Webhook, review: Json, store: Store) -> Any:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), timeout=timeout) as session,
             session.post(
                 target.url,
-                data=body,
+                data=io.BytesIO(body),  # plain bytes beyond a mebibyte are warned of
                 headers=headers,
                 ssl=_trust(config.get("caBundle") or ""),
                 server_hostname=target.server_name,
