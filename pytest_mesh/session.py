@@ -171,9 +171,9 @@ class MeshSession:
         visit = self._visiting(cluster)
         begun = self.shared / "mesh.begun"
         if not begun.exists():
-            visit.begin(install=self.options.install, progress=self._progress)
+            visit.begin(self.implementation, install=self.options.install, progress=self._progress)
             _write(begun, "")
-        implementation = visit.fitted(self.implementation, self._progress)
+        implementation = visit.fitted(self.implementation)
         installed = self.shared / "mesh.installed"
         if not installed.exists():
             if self.options.install:

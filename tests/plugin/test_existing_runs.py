@@ -196,5 +196,5 @@ def test_an_account_that_may_little_binds_its_role_in_its_own_namespaces(guest):
 
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(
-        ["mesh: mesh: not allowed in istio-system: get secrets cacerts, get secrets ca: what needs root_secret*"]
+        ["mesh: mesh: not allowed: get secrets ca (in istio-system): what needs root_secret is not applicable"]
     )

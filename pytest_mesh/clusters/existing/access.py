@@ -95,6 +95,23 @@ def root_missing(kube: Kube, implementation: Implementation) -> list[Right]:
     return missing(kube, rights.needed(rights.root_rules(implementation)), place)
 
 
+def control_plane_missing(kube: Kube, implementation: Implementation) -> list[Right]:
+    """Give what is missing in the control plane's namespace; only checks of CSRs want it."""
+    return missing(kube, rights.needed(rights.control_plane_rules(implementation)), implementation.namespace)
+
+
+def optional(kube: Kube, implementation: Implementation) -> list[str]:
+    """Say, one line each, what is missing that only some checks need, and what becomes of them."""
+    lines = [
+        f"{line}: checks of the certificate service cannot run"
+        for line in rights.lines(control_plane_missing(kube, implementation), f"in {implementation.namespace}")
+    ]
+    return lines + [
+        f"{line}: what needs root_secret is not applicable"
+        for line in rights.lines(root_missing(kube, implementation), f"in {implementation.root_secret[0]}")
+    ]
+
+
 def bind(kube: Kube, namespace: str, account: str) -> None:
     """Give this account its role in a namespace of its own; returns when the API server obeys it."""
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"

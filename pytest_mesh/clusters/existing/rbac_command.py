@@ -172,16 +172,14 @@ def check(context: str, implementation: str, *, kubeconfig: Path | None, install
     try:
         kube = _connect(contexts.choose(kubeconfig, context, told=True, environ=os.environ))
         lines = access.absent(kube, install=install)
-        root = access.root_missing(kube, file)
+        optional = access.optional(kube, file)
         everywhere = access.everywhere(kube)
         account = access.who(kube)
     except Infrastructure as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(MISSING)
-    for line in lines:
+    for line in (*lines, *optional):
         click.echo(line)
-    for right in root:
-        click.echo(f"not allowed: {right} (in {file.root_secret[0]}): checks that mint certificates are not applicable")
     if lines:
         sys.exit(MISSING)
     click.echo(f"{account or 'this account'} has the rights of a run{' and of an installation' if install else ''}")

@@ -103,6 +103,7 @@ IN_NAMESPACE: Final = (
     Rule(resources=("pods/exec", "pods/portforward"), verbs=("get", "create")),
     Rule(resources=("pods/proxy",), verbs=("create",)),
     Rule(resources=("services", "serviceaccounts", "configmaps", "secrets"), verbs=_MANAGE),
+    Rule(resources=("serviceaccounts/token",), verbs=("create",)),
     Rule(resources=("events",), verbs=("list",)),
     Rule(groups=("apps",), resources=("deployments",), verbs=_MANAGE),
     Rule(
@@ -154,6 +155,20 @@ TO_INSTALL: Final = (
     Rule(groups=("policy",), resources=("poddisruptionbudgets",), verbs=_MANAGE, needed=False),
 )
 """Cluster-wide, and more, for ``--mesh-install``. It is a cluster administrator's power in all but name."""
+
+
+AT_CONTROL_PLANE: Final = (
+    Rule(groups=("apps",), resources=("deployments",), verbs=("get",)),
+    Rule(resources=("services",), verbs=("get",)),
+    Rule(resources=("pods",), verbs=("list",)),
+    Rule(resources=("pods/portforward",), verbs=("get", "create")),
+)
+"""In the control plane's namespace: whether it is up, and its certificate service, which checks of CSRs ask."""
+
+
+def control_plane_rules(implementation: Implementation) -> tuple[Rule, ...]:
+    """Give what checks need in the control plane's namespace; nothing where that is not known."""
+    return AT_CONTROL_PLANE if implementation.namespace else ()
 
 
 def root_rules(implementation: Implementation) -> tuple[Rule, ...]:

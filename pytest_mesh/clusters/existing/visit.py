@@ -31,20 +31,17 @@ class Visit:
         self.installing = self._kube.within(self._bounds, guarded=False)
         """For an installation that was asked for."""
 
-    def begin(self, *, install: bool, progress: Progress) -> None:
+    def begin(self, implementation: Implementation, *, install: bool, progress: Progress) -> None:
         """Check the account's rights and remove what dead runs of it left. Raises ``Infrastructure``."""
         access.require(self._kube, install=install)
+        for line in access.optional(self._kube, implementation):
+            progress(f"mesh: {line}")
         self._swept.write_text("\n".join(self._bounds.sweep(progress)))
 
-    def fitted(self, implementation: Implementation, progress: Progress) -> Implementation:
-        """Give the implementation without what this account may not read; says so."""
-        missing = access.root_missing(self._kube, implementation)
-        if not missing:
+    def fitted(self, implementation: Implementation) -> Implementation:
+        """Give the implementation without what this account may not read."""
+        if not access.root_missing(self._kube, implementation):
             return implementation
-        rights = ", ".join(map(str, missing))
-        progress(
-            f"mesh: not allowed in {implementation.root_secret[0]}: {rights}: what needs root_secret is not applicable"
-        )
         return dataclasses.replace(implementation, root_secret=("", "", ""))
 
     def others(self) -> list[str]:
