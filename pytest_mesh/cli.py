@@ -11,6 +11,7 @@ _COMMANDS = {
     "doctor": ("pytest_mesh.clusters.local.doctor_command", ""),
     "features": ("pytest_mesh.report.features_command", ""),
     "images": ("pytest_mesh.clusters.kind.images_command", ""),
+    "implementation": ("pytest_mesh.implementations.command", ""),
     "rbac": ("pytest_mesh.clusters.existing.rbac_command", ""),
     "report": ("pytest_mesh.report.command", ""),
     "svid": ("pytest_mesh.identity.command", ""),

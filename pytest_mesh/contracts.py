@@ -26,6 +26,9 @@ cuts the harness off."""
 WORKLOAD_IMAGE = "pytest-mesh/workload"
 """Image of the echo server and client; every backend knows how to run it."""
 
+REVISION_LABEL = "istio.io/rev"
+"""Label of namespaces, Pods and objects that belong to one revision of a control plane."""
+
 Json = dict[str, Any]
 """A Kubernetes object, or any other JSON object."""
 

@@ -72,19 +72,36 @@ def pod(kube: Kube, namespace: str, name: str, **labels: str) -> Json:
 
 
 def trust_bundle(kube: Kube, implementation: Implementation, namespace: str) -> str:
-    """Give the PEM of the published trust bundle; empty while it is not there."""
+    """Give the PEM of the published trust bundle; raises ``MeshFailure`` while it is not there."""
     name, key = implementation.root_config_map
     found = find(kube, "v1", "ConfigMap", name, namespace)
-    return str(((found or {}).get("data") or {}).get(key, ""))
+    if found is None:
+        there = ", ".join(sorted(_names(kube, f"/api/v1/namespaces/{namespace}/configmaps"))) or "none"
+        raise MeshFailure(f"there is no ConfigMap {name} (there are: {there})")
+    text = str((found.get("data") or {}).get(key, ""))
+    if not text:
+        has = ", ".join(sorted(found.get("data") or {})) or "none"
+        raise MeshFailure(f"ConfigMap {name} has no key {key!r} (it has: {has})")
+    return text
 
 
 def root_certificate(kube: Kube, implementation: Implementation) -> str:
     """Give the PEM of the root in its Secret; raises ``MeshFailure`` when it is not there."""
     namespace, name, key = implementation.root_secret
-    data = get(kube, "v1", "Secret", name, namespace).get("data") or {}
+    found = find(kube, "v1", "Secret", name, namespace)
+    told = f"named by {implementation.where('identity.root_secret')}"
+    if found is None:
+        raise MeshFailure(f"Secret {namespace}/{name} is not there ({told})")
+    data = found.get("data") or {}
     if key not in data:
-        raise MeshFailure(f"Secret {namespace}/{name} has no key {key!r} (it has: {', '.join(sorted(data)) or 'none'})")
+        raise MeshFailure(
+            f"Secret {namespace}/{name} has no key {key!r}, {told} (it has: {', '.join(sorted(data)) or 'none'})"
+        )
     return base64.b64decode(data[key]).decode()
+
+
+def _names(kube: Kube, path: str) -> list[str]:
+    return [str(one["metadata"]["name"]) for one in kube.list(path)]
 
 
 def kube_inject(implementation: Implementation, found: Sequence[Json], kubeconfig: Path) -> list[Json]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_mesh import contracts, inspection, readiness, sources, stand_ins
-from pytest_mesh.contracts import CONTROL_PORT, Batch, Cluster, Implementation, Json
+from pytest_mesh.contracts import CONTROL_PORT, REVISION_LABEL, Batch, Cluster, Implementation, Json
 from pytest_mesh.convergence import Convergence
 from pytest_mesh.failures import Infrastructure, MeshFailure, Refused, hidden
 from pytest_mesh.kube import Execution, Kube, KubeError
@@ -242,8 +242,8 @@ class MeshNamespace:
         """Give the PEM of the trust bundle that the mesh publishes in this namespace; waits for it."""
         inspection.need(self.implementation, "root_config_map")
         read = partial(inspection.trust_bundle, self.kube, self.implementation, self.name)
-        name, key = self.implementation.root_config_map
-        return self.eventually(read, f"ConfigMap {self.name}/{name} with key {key!r}")
+        named = self.implementation.where("identity.root_config_map")
+        return self.eventually(read, f"namespace {self.name}: the trust bundle that {named} names")
 
     def root_certificate(self) -> str:
         """Give the PEM of the root in the Secret that the implementation's file names."""
@@ -296,7 +296,8 @@ class MeshNamespace:
 
     def _send_all(self, found: Sequence[tuple[Json, str]], *, dry_run: bool = False) -> list[Json]:
         applied = []
-        for document, origin in found:
+        for plain, origin in found:
+            document = self._of_revision(plain)
             if not dry_run:
                 self.record.applied.append(document)
             try:
@@ -308,6 +309,15 @@ class MeshNamespace:
                     raise Infrastructure(f"{where}: {error.message}") from error
                 raise Refused(f"{where} is refused: {error.message}") from error
         return applied
+
+    def _of_revision(self, document: Json) -> Json:
+        """Give a document of the suite's own with the label by which a revision's webhook knows it for its own."""
+        revision = self.implementation.revision
+        if not (revision and self.settings.mark_routes and "istio.io/" in document["apiVersion"]):
+            return document
+        metadata = document["metadata"]
+        labels = {REVISION_LABEL: revision, **(metadata.get("labels") or {})}
+        return {**document, "metadata": {**metadata, "labels": labels}}
 
     def _wait_ready(self, expected: Sequence[readiness.Expected], names: Sequence[str] = ()) -> list[Json]:
         return readiness.wait_ready(self.kube, self.name, expected, names=names, seconds=self.settings.ready_seconds)

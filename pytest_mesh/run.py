@@ -196,10 +196,13 @@ class Run:
             self._print(f"cluster: released in {time.monotonic() - started:.1f} s")
 
     def _save_backend(self) -> None:
+        from pytest_mesh.kube import Kube
         from pytest_mesh.report import bundle
 
         try:
-            path = bundle.save_backend(self.artifacts / "backend", self.session().standing())
+            cluster = self.session().standing()
+            path = bundle.save_backend(self.artifacts / "backend", cluster)
+            bundle.save_control_plane(path, Kube.load(cluster.kubeconfig), self.implementation)
         except Exception as error:  # noqa: BLE001 - the cluster is removed all the same
             self._print(f"cluster: its logs could not be saved: {error}")
         else:

@@ -23,7 +23,7 @@ from pytest_mesh.clusters.existing.visit import Visit
 from pytest_mesh.contracts import Cluster, Implementation, Progress
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.hooks import Backend, ClusterRequest
-from pytest_mesh.implementations import installer
+from pytest_mesh.implementations import installer, removal
 from pytest_mesh.kube import Kube
 from pytest_mesh.options import Options
 
@@ -108,7 +108,7 @@ class MeshSession:
         data = json.loads((self.shared / "cluster.json").read_text())
         cluster = self.standing()
         if isinstance(cluster, ExistingCluster):
-            return self._visiting(cluster).end() if (self.shared / "mesh.begun").exists() else ""
+            return self._depart(cluster, failed=failed) if (self.shared / "mesh.begun").exists() else ""
         if data["found"]:
             return ""
         if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
@@ -177,9 +177,26 @@ class MeshSession:
         installed = self.shared / "mesh.installed"
         if not installed.exists():
             if self.options.install:
+                removal.require_removable(implementation)
                 installer.install(cluster, visit.installing, implementation, self._progress)
+            else:
+                installer.expect(visit.kube, implementation, self._progress)
             _write(installed, implementation.name)
         return Mesh(cluster, implementation, visit.kube)
+
+    def _depart(self, cluster: ExistingCluster, *, failed: bool) -> str:
+        """End a visit: the run's namespaces first, then the mesh that it installed; say in one line what stays."""
+        visit = self._visiting(cluster)
+        message = visit.end()
+        if not self.options.install:
+            return message
+        if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
+            return "; ".join(filter(None, (message, removal.keep(visit.installing, self.implementation))))
+        if others := visit.others():
+            stays = f"mesh: {self.implementation.name} stays: other runs have namespaces: {', '.join(others)}"
+            return "; ".join(filter(None, (message, stays)))
+        removal.remove(visit.installing, cluster.kubeconfig, self.implementation, self._progress)
+        return message
 
     def _install(self, cluster: Cluster) -> Mesh:
         if isinstance(cluster, ExistingCluster):

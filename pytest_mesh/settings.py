@@ -26,7 +26,7 @@ class MeshSettings:
     ready_seconds: float = 60.0
     """Budget for pods to become Ready; a pod that cannot start fails at once, whatever this says."""
     mark_routes: bool = False
-    """Whether ``apply`` adds the epoch's response header to the routes of VirtualServices.
+    """Whether ``apply`` adds the epoch's response header to the routes of VirtualServices, and the revision's label.
 
     For a suite's own documents only: a user's document is applied as it is.
     """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_mesh.contracts import REVISION_LABEL
 from pytest_mesh.implementations.positions import Path
 
 Broken = tuple[Path, str]
 
-REVISION_LABEL = "istio.io/rev"
 _INJECTION_LABEL = "istio-injection"
 _WAYS = ("manifests", "manifests_command", "install")
 

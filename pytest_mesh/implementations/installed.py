@@ -44,6 +44,8 @@ class Installed:
     name: str
     digest: str
     made: tuple[Made, ...] = ()
+    kept: bool = False
+    """Whether its run left it on purpose: no later run removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +69,9 @@ class Record:
         if "name" not in data:
             return None
         made = tuple(Made(**one) for one in json.loads(data.get("made", "[]")))
-        return Installed(name=data["name"], digest=data.get("digest", ""), made=made)
+        return Installed(name=data["name"], digest=data.get("digest", ""), made=made, kept=data.get("kept") == "true")
 
-    def write(self, kube: Kube, implementation: str, digest: str, made: Sequence[Made]) -> None:
+    def write(self, kube: Kube, implementation: str, digest: str, made: Sequence[Made], *, kept: bool = False) -> None:
         """Write it anew. Raises ``KubeError``."""
         kube.apply(
             {
@@ -79,6 +81,7 @@ class Record:
                 "data": {
                     "name": implementation,
                     "digest": digest,
+                    "kept": "true" if kept else "false",
                     "made": json.dumps([asdict(one) for one in made]),
                 },
             }

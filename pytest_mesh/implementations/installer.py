@@ -17,9 +17,12 @@ from pytest_mesh.implementations import commands, installed, presence
 from pytest_mesh.implementations.installed import Made
 from pytest_mesh.implementations.presence import READY_SECONDS
 from pytest_mesh.implementations.running import workload_image
+from pytest_mesh.implementations.webhooks import injectors
 from pytest_mesh.kube import Kube, KubeError
 
 _KIND_SECONDS = 15.0
+_DEFINITION = "CustomResourceDefinition"
+_WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 _IMAGES_ANNOTATION = "pytest-mesh.dev/images"
 
 
@@ -115,20 +118,32 @@ def _missing_namespaces(kube: Kube, documents_: Sequence[Json]) -> list[Json]:
     ]
 
 
-def _refuse_foreign(cluster: Cluster, kube: Kube, implementation: Implementation) -> None:
-    """Stop where somebody installed a mesh by hand: two of them on one cluster prove nothing of either."""
-    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+def _refuse_foreign(cluster: Cluster, kube: Kube, implementation: Implementation, found: Sequence[Json]) -> None:
+    """Stop where somebody installed a mesh by hand: two of them on one cluster prove nothing of either.
+
+    On somebody's own cluster other webhooks are no business of ours, but a kind that is defined already is.
+    """
+    judged = f"where that mesh is the one to judge, say already_there = true: {implementation.where('install')}"
     try:
-        names = [one["metadata"]["name"] for one in kube.list(path)]
+        configurations = kube.list(_WEBHOOKS)
+        existing = cluster.backend == "existing"
+        kinds = _known_kinds(kube) if existing else set()
     except KubeError as error:
         if error.status == 404:
             return
         raise Infrastructure(f"cluster {cluster.name!r}: {error}") from error
+    names = injectors(configurations) if existing else [str(one["metadata"]["name"]) for one in configurations]
     if names:
+        other = "leave --mesh-install out" if existing else "--mesh-fresh starts another cluster"
         raise Infrastructure(
             f"cluster {cluster.name!r} holds a mesh that was not installed by a run (webhook {names[0]!r}): "
-            "--mesh-fresh starts another cluster; where that mesh is the one to judge, say "
-            f"{implementation.where('install')}: already_there = true"
+            f"{other}; {judged}"
+        )
+    taken = sorted(_kinds_of(found) & kinds)
+    if taken:
+        raise Infrastructure(
+            f"--mesh-install: cluster {cluster.name!r} has CustomResourceDefinition {taken[0]} already "
+            f"({len(taken)} of those to be installed): a mesh is there, or was; {judged}"
         )
 
 
@@ -193,6 +208,15 @@ def _without_bundle(configuration: Json) -> list[str]:
 
 
 def _without_known_kinds(kube: Kube, found: Sequence[Json]) -> list[Json]:
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    known = {one["metadata"]["name"] for one in kube.list(path)}
-    return [one for one in found if one["kind"] != "CustomResourceDefinition" or one["metadata"]["name"] not in known]
+    known = _known_kinds(kube)
+    return [one for one in found if one["kind"] != _DEFINITION or one["metadata"]["name"] not in known]
+
+
+def _known_kinds(kube: Kube) -> set[str]:
+    return {
+        str(one["metadata"]["name"]) for one in kube.list("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    }
+
+
+def _kinds_of(found: Sequence[Json]) -> set[str]:
+    return {str(one["metadata"]["name"]) for one in found if one["kind"] == _DEFINITION}

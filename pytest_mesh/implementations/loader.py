@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest_mesh
-from pytest_mesh.contracts import WORKLOAD_IMAGE, Image, Implementation, Json
+from pytest_mesh.contracts import REVISION_LABEL, WORKLOAD_IMAGE, Image, Implementation, Json
 from pytest_mesh.implementations import positions, running, schema
-from pytest_mesh.implementations.coherence import REVISION_LABEL, incoherent
+from pytest_mesh.implementations.coherence import incoherent
 from pytest_mesh.implementations.findings import About, Finding, ImplementationError, UnreadableError
 from pytest_mesh.implementations.schema import RuleError
 
@@ -36,17 +36,22 @@ _AT = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)")
 class Reading:
     """A file as it was understood."""
 
-    implementation: Implementation | None
-    """None where the file breaks a rule; what this machine lacks stays in braces."""
+    partial: Implementation
+    """What could be read. Words in braces for which this machine has no value stay as they are."""
     findings: tuple[Finding, ...]
+
+    @property
+    def implementation(self) -> Implementation | None:
+        """What the file says; None where it breaks a rule."""
+        return None if any(one.about == "file" for one in self.findings) else self.partial
 
 
 def load(path: Path) -> Implementation:
     """Read a file; raises ``ImplementationError`` with every finding, and ``UnreadableError``."""
     reading = read(path)
-    if reading.findings or reading.implementation is None:
+    if reading.findings:
         raise ImplementationError.of(reading.findings)
-    return reading.implementation
+    return reading.partial
 
 
 def read(path: Path, environ: Mapping[str, str] | None = None) -> Reading:
@@ -61,7 +66,8 @@ def read(path: Path, environ: Mapping[str, str] | None = None) -> Reading:
         raise UnreadableError(f"{name}: not TOML: byte {error.start} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         at = _AT.search(str(error))
-        line = f":{at[1]}" if at and at[1] else ""
+        last = text.rstrip().count("\n") + 1
+        line = f":{at[1] or last}" if at else ""
         column = f" (column {at[2]})" if at and at[2] else ""
         raise UnreadableError(f"{name}{line}: not TOML: {_AT.sub('', str(error)).strip()}{column}") from error
     return _Reader(path, positions.positions(text), os.environ if environ is None else environ).read(data)
@@ -115,8 +121,7 @@ class _Reader:
         for name in sorted(set(self._described) - self._used):
             self._note(("environment", name), f"is used nowhere: {{env:{name}}} stands for it")
         findings = tuple(sorted(self._findings.values(), key=lambda one: (one.line, one.key)))
-        broken = any(one.about == "file" for one in findings)
-        return Reading(implementation=None if broken else self._made(fields, images), findings=findings)
+        return Reading(partial=self._made({"name": "", **fields}, images), findings=findings)
 
     def _made(self, fields: dict[str, Any], images: dict[str, Image]) -> Implementation:
         if "revision" in fields:

@@ -18,7 +18,7 @@ from pytest_mesh.failures import Infrastructure
 from pytest_mesh.implementations import webhooks
 from pytest_mesh.implementations.findings import Finding
 from pytest_mesh.kube import Kube, KubeError
-from pytest_mesh.lifetime import made_namespace
+from pytest_mesh.lifetime import OWNER_LABEL, made_namespace
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ READY_SECONDS = 60.0
 _UNSELECTED_SECONDS = 5.0
 """How long a webhook may come late that no object names yet."""
 _POLL_SECONDS = 0.05
+_LISTED = 10
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
@@ -215,10 +216,14 @@ class _Looking:
         return self._kube.find(f"/api/v1/namespaces/{namespace}") is None
 
     def _names(self, path: str) -> str:
+        """Give what there is, tests' own namespaces left out."""
         try:
-            return ", ".join(sorted(one["metadata"]["name"] for one in self._kube.list(path))) or "none"
+            found = [one["metadata"] for one in self._kube.list(path)]
         except KubeError as error:
             return f"unknown: {error.message}"
+        names = sorted(one["name"] for one in found if OWNER_LABEL not in (one.get("labels") or {}))
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        return ", ".join(names[:_LISTED]) + more or "none"
 
     def _ask(self, what: str, ask: Callable[[], T]) -> T | None:
         """Ask the API server; None, and a line in ``unseen``, where this user may not."""

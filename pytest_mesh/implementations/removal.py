@@ -19,13 +19,13 @@ _POLL_SECONDS = 0.1
 def remove(kube: Kube, kubeconfig: Path, implementation: Implementation, progress: Progress) -> None:
     """Remove what a run installed, last things first; return when it is gone.
 
-    Does nothing where the record names no installation of this implementation.
+    Does nothing where the record names no installation of this implementation, or one that was kept on purpose.
     Raises ``Infrastructure`` with everything that could not be removed.
     """
     started = time.monotonic()
     record = Record.of(implementation.name)
     before = record.read(kube)
-    if before is None or before.name != implementation.name:
+    if before is None or before.name != implementation.name or before.kept:
         return
     problems: list[str] = []
     for command in implementation.remove:
@@ -39,6 +39,29 @@ def remove(kube: Kube, kubeconfig: Path, implementation: Implementation, progres
         raise Infrastructure(f"{implementation.name} is not wholly removed: {'; '.join(problems)}")
     record.forget(kube)
     progress(f"mesh: {implementation.name} is removed in {time.monotonic() - started:.1f} s")
+
+
+def keep(kube: Kube, implementation: Implementation) -> str:
+    """Write down that the mesh stays; say in one line how it goes."""
+    record = Record.of(implementation.name)
+    before = record.read(kube)
+    if before is None or before.name != implementation.name:
+        return ""
+    record.write(kube, before.name, before.digest, before.made, kept=True)
+    return f"mesh: {implementation.name} is kept: no later run removes it"
+
+
+def require_removable(implementation: Implementation) -> None:
+    """Raise ``Infrastructure`` where a run could install on somebody's cluster what it could not remove from it."""
+    if implementation.already_there:
+        raise Infrastructure(
+            f"--mesh-install: there is nothing to install: {implementation.where('install.already_there')}"
+        )
+    if implementation.install and not implementation.remove:
+        raise Infrastructure(
+            "--mesh-install: install.remove must say how to undo the commands of "
+            f"{implementation.where('install.install')}"
+        )
 
 
 def _delete(kube: Kube, one: Made, problems: list[str]) -> bool:

@@ -201,10 +201,9 @@ def _features(value: Any, expand: Expand) -> Any:
 
 
 def _got(value: Any) -> str:
-    kinds = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a table"}
-    if value in ("", []):
-        return ", not empty"
-    return f", not {kinds.get(type(value), type(value).__name__)}" if not isinstance(value, list) else ""
+    if isinstance(value, list):
+        return ", not empty" if not value else ""
+    return ", not a table" if isinstance(value, dict) else f", not {value!r}"
 
 
 def _below(read: Callable[[Any], Any], value: Any, part: str | int) -> Any:

@@ -25,6 +25,18 @@ def selectors(configurations: Sequence[Json]) -> list[str]:
     return list(dict.fromkeys(written(one.get("namespaceSelector") or {}) for one in _of_pods(configurations)))
 
 
+def injectors(configurations: Sequence[Json]) -> list[str]:
+    """Name the webhooks for Pods that inject, as far as names and selectors tell: other webhooks are not in a mesh's way."""
+    found = []
+    for configuration in configurations:
+        for webhook in _of_pods([configuration]):
+            selector = written(webhook.get("namespaceSelector") or {})
+            text = f"{configuration['metadata']['name']} {webhook['name']} {selector}"
+            if "inject" in text or "istio.io/" in text:
+                found.append(f"{configuration['metadata']['name']}/{webhook['name']}")
+    return found
+
+
 def matches(selector: Json, labels: Mapping[str, str]) -> bool:
     """Whether a LabelSelector takes these labels; an empty one takes everything."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
