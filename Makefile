@@ -14,8 +14,17 @@ export PYTHONDONTWRITEBYTECODE :=
 ISTIO_MODULE = $(shell go version -m $(MESH_ISTIO_BIN)/pilot-agent 2>/dev/null | awk '$$1 == "mod" {print $$2 "@" $$3}')
 MESH_ISTIO_BOOTSTRAP ?= $(shell go env GOMODCACHE 2>/dev/null)/$(ISTIO_MODULE)/tools/packaging/common/envoy_bootstrap.json
 
+# Install the Debian packages that a shell's list names, or say which are missing.
+define apt
+[ -z "$(1)" ] && exit 0; \
+if [ -n "$$MESH_NO_APT" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+  echo "make: missing Debian packages:$(1); install them, or run as root without MESH_NO_APT" >&2; exit 10; fi; \
+echo "make: installing Debian packages:$(1) (MESH_NO_APT=1 forbids it)"; \
+apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio istio-local istio-kind mutants lint types layers bench debian coverage clean
+.PHONY: help conformance test kind istio istio-local istio-kind browser mutants lint types layers bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -44,6 +53,14 @@ istio-local: debian $(STAMP)
 istio-kind: $(STAMP)
 	$(BIN)/pytest --mesh-cluster=kind --mesh-implementation=istio $(ARGS)
 
+browser: $(STAMP) ## Look at the report's page in Debian's Chromium: axe-core, keyboard, phone, light and dark
+	@missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
+	$(call apt,$$missing)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/browser/requirements.txt
+	$(BIN)/pytest tests/browser --override-ini=python_files='browser_*.py' $(ARGS)
+
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,11 +85,7 @@ debian:
 	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
 	command -v unshare >/dev/null || missing="$$missing util-linux"; \
 	[ -x $(BIN)/pip ] || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
-	[ -z "$$missing" ] && exit 0; \
-	if [ -n "$$MESH_NO_APT" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-	  echo "make: missing Debian packages:$$missing; install them, or run as root without MESH_NO_APT" >&2; exit 10; fi; \
-	echo "make: installing Debian packages:$$missing (MESH_NO_APT=1 forbids it)"; \
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	$(call apt,$$missing)
 
 $(STAMP): requirements.txt pyproject.toml | debian
 	@echo "make: installing the pinned Python packages into $(VENV)"
