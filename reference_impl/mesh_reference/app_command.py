@@ -12,12 +12,21 @@ from pathlib import Path
 import click
 
 from mesh_reference.errors import MeshError
+from mesh_reference.manual import Manual
 from mesh_reference.settings import Settings
 
 LEVELS = ("debug", "info", "warning", "error")
 
 
-@click.command(name="istiod")
+@click.command(
+    name="istiod",
+    cls=Manual,
+    exit_codes={0: "ended by SIGTERM or SIGINT", 1: "it could not start or go on, for the reason told"},
+    examples=(
+        "refmesh istiod --context kind-mesh --listen 127.0.0.1",
+        "refmesh istiod --revision canary --log-level debug",
+    ),
+)
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -34,14 +43,21 @@ LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option("--pod-name", envvar="POD_NAME", default="istiod", help="Name of this Pod.")
 @click.option("--domain", envvar="DOMAIN", default="cluster.local", show_default=True, help="The cluster's DNS domain.")
-@click.option("--cluster-id", envvar="CLUSTER_ID", default="Kubernetes", show_default=True)
+@click.option("--cluster-id", envvar="CLUSTER_ID", default="Kubernetes", show_default=True, help="Name of the cluster.")
 @click.option("--listen", default="0.0.0.0", show_default=True, help="Address of every port.")
 @click.option("--xds-port", default=15010, show_default=True, help="ADS and CA, plaintext.")
 @click.option("--secure-port", default=15012, show_default=True, help="ADS and CA, TLS and tokens.")
 @click.option("--monitoring-port", default=15014, show_default=True, help="/metrics, /version.")
 @click.option("--webhook-port", default=15017, show_default=True, help="Injection and validation, HTTPS.")
 @click.option("--http-port", default=8080, show_default=True, help="/ready, /debug.")
-@click.option("--log-level", type=click.Choice(LEVELS), envvar="LOG_LEVEL", default="info", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    envvar="LOG_LEVEL",
+    default="info",
+    show_default=True,
+    help="How much is logged.",
+)
 def command(
     kubeconfig: Path | None,
     context: str | None,
@@ -64,15 +80,12 @@ def command(
     PeerAuthentications, and tells every connected Envoy what follows from them. A port of 0 takes
     any free one; the log names them all once /ready answers 200.
 
-    \b
-    Install it into a cluster:   refmesh manifests | kubectl apply -f -
-    Run it beside one:           refmesh istiod --kubeconfig ~/.kube/config --listen 127.0.0.1
-    See who is in step:          curl localhost:8080/debug/syncz
-    See one proxy's config:      curl 'localhost:8080/debug/config_dump?proxyID=POD.NAMESPACE'
+    `refmesh manifests | kubectl apply -f -` installs it into a cluster. Its HTTP port shows under /debug who is in step
+    and what each proxy is told.
 
     Environment besides: ENABLE_NATIVE_SIDECARS (true, false, auto) and PROXY_IMAGE, for the injector.
     The mesh config is ConfigMap istio, key mesh, in the root namespace; changes are followed.
-    """  # noqa: D301  the backspace is click's mark
+    """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     from mesh_reference.webhooks.bundles import suffix
 

@@ -10,6 +10,7 @@ import click
 
 from mesh_reference import documents, manifests, mesh_config
 from mesh_reference.errors import MeshError
+from mesh_reference.manual import Manual
 from mesh_reference.settings import Settings
 
 _PLAIN = (
@@ -25,16 +26,29 @@ _PLAIN = (
 _PREFIXES = ("meshConfig.", "env.")
 
 
-@click.command(name="manifests")
+@click.command(
+    name="manifests",
+    cls=Manual,
+    exit_codes={0: "printed", 2: "a --set that does not exist or has no such value"},
+    examples=(
+        "refmesh manifests | kubectl apply -f -",
+        "refmesh manifests --set meshConfig.accessLogFile=/dev/stdout --set replicas=2 -o json",
+    ),
+)
 @click.option("--set", "choices", multiple=True, metavar="KEY=VALUE", help="Change one thing; may be repeated.")
-@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="How they are printed.",
+)
 def command(choices: tuple[str, ...], output: str) -> None:
     """Print the objects that install the mesh.
 
     Keys of --set: image, proxyImage, imagePullPolicy, replicas, revision, namespace, trustDomain,
     enableNamespacesByDefault (true: inject pods of namespaces that say nothing), meshConfig.<field> (dots go deeper, [0] into a list) and env.<VARIABLE> for istiod.
-
-    Example: refmesh manifests --set meshConfig.accessLogFile=/dev/stdout | kubectl apply -f -
     """
     try:
         objects = manifests.objects(_installation(choices))

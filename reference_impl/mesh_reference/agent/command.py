@@ -16,11 +16,12 @@ from pathlib import Path
 import click
 
 from mesh_reference.agent import iptables_command
+from mesh_reference.manual import ManualGroup
 
 LEVELS = {"none": logging.CRITICAL, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 
-@click.group("agent")
+@click.group("agent", cls=ManualGroup)
 def command() -> None:
     """Run beside Envoy: bootstrap, SDS, rotation, health."""
 
@@ -28,12 +29,20 @@ def command() -> None:
 command.add_command(iptables_command.command, "istio-iptables")
 
 
-@command.command("proxy")
+@command.command(
+    "proxy",
+    exit_codes={0: "ended by SIGTERM", 1: "it could not start or go on, for the reason told"},
+    examples=("refmesh agent proxy sidecar --domain shop.svc.cluster.local",),
+)
 @click.argument("role", type=click.Choice(["sidecar", "router"]))
 @click.option("--domain", default="", help="DNS domain of the pod's namespace, as in ns.svc.cluster.local.")
 @click.option("--proxyLogLevel", "log_level", default="warning", show_default=True, help="Envoy's log level.")
-@click.option("--proxyComponentLogLevel", "component_log_level", default="misc:error", show_default=True)
-@click.option("--log_output_level", "agent_log_level", default="default:info", show_default=True)
+@click.option(
+    "--proxyComponentLogLevel", "component_log_level", default="misc:error", show_default=True, help="Of Envoy's parts."
+)
+@click.option(
+    "--log_output_level", "agent_log_level", default="default:info", show_default=True, help="The agent's own."
+)
 @click.option("--concurrency", type=click.IntRange(min=0), default=0, help="Envoy's workers; 0 = by ProxyConfig, or 1.")
 def proxy(
     *, role: str, domain: str, log_level: str, component_log_level: str, agent_log_level: str, concurrency: int
@@ -76,13 +85,19 @@ def proxy(
         raise click.ClickException("; ".join(str(problem) for problem in problems))
 
 
-@command.command("wait")
-@click.option("--url", default="http://localhost:15021/healthz/ready", show_default=True)
-@click.option("--timeoutSeconds", "timeout_seconds", type=float, default=60.0, show_default=True)
-@click.option("--requestTimeoutMillis", "request_millis", type=float, default=500.0, show_default=True)
-@click.option("--periodMillis", "period_millis", type=float, default=500.0, show_default=True)
+@command.command(
+    "wait",
+    exit_codes={0: "ready", 1: "not in time"},
+    examples=("refmesh agent wait --timeoutSeconds 30",),
+)
+@click.option("--url", default="http://localhost:15021/healthz/ready", show_default=True, help="What to ask.")
+@click.option("--timeoutSeconds", "timeout_seconds", type=float, default=60.0, show_default=True, help="How long.")
+@click.option(
+    "--requestTimeoutMillis", "request_millis", type=float, default=500.0, show_default=True, help="For one answer."
+)
+@click.option("--periodMillis", "period_millis", type=float, default=500.0, show_default=True, help="Between attempts.")
 def wait(*, url: str, timeout_seconds: float, request_millis: float, period_millis: float) -> None:
-    """Wait until the proxy is ready; exit 1 when it is not in time."""
+    """Wait until the proxy is ready."""
     deadline = time.monotonic() + timeout_seconds
     reason = "no attempt was made"
     while time.monotonic() < deadline:
@@ -94,7 +109,11 @@ def wait(*, url: str, timeout_seconds: float, request_millis: float, period_mill
     raise click.ClickException(f"the proxy was not ready in {timeout_seconds:g} s: {reason}")
 
 
-@command.command("request")
+@command.command(
+    "request",
+    exit_codes={0: "the answer is 200", 1: "no answer, or another status"},
+    examples=("refmesh agent request --debug-port 15020 POST drain", "refmesh agent request GET config_dump"),
+)
 @click.option("--debug-port", type=int, default=15000, show_default=True, help="Envoy's admin port, or the agent's.")
 @click.argument("method")
 @click.argument("path")

@@ -13,13 +13,19 @@ import click
 
 from mesh_reference.agent import capture as capturing
 from mesh_reference.agent import iptables, tproxy_rules
+from mesh_reference.manual import Manual
 
 RESOLVER = Path("/etc/resolv.conf")
 LOCAL_SOURCE = "::6/128"
 """IPv4's 127.0.0.6 needs no address of its own; IPv6's loopback is one address only."""
 
 
-@click.command("iptables")
+@click.command(
+    "iptables",
+    cls=Manual,
+    exit_codes={0: "the rules are in place, or printed", 1: "a flag has no such value, or the rules could not be put"},
+    examples=("refmesh iptables -m REDIRECT -i '*' -b '*' -d 15090,15021,15020 --dry-run",),
+)
 @click.option("-p", "--envoy-port", default="15001", show_default=True, help="Port that outbound connections go to.")
 @click.option("-z", "--inbound-capture-port", default="15006", show_default=True, help="Port that inbound ones go to.")
 @click.option("-e", "--inbound-tunnel-port", default="15008", show_default=True, help="Inbound port never captured.")
@@ -71,8 +77,6 @@ def command(
     """Redirect this network namespace's TCP traffic to Envoy.
 
     Takes Istio's flags; lists are separated by commas. Run again, it changes nothing.
-
-    Example: refmesh iptables -m REDIRECT -i '*' -b '*' -d 15090,15021,15020 --dry-run
     """
     del log_output_level
     capture = capturing.Capture(

@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from mesh_reference.commands import analysis, options, printing, sources
 from mesh_reference.errors import MeshError
+from mesh_reference.manual import Manual
 
 
 def _codes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -17,7 +18,19 @@ def _codes(_context: click.Context, _parameter: click.Parameter, incomplete: str
     ]
 
 
-@click.command(name="analyze")
+@click.command(
+    name="analyze",
+    cls=Manual,
+    exit_codes={
+        0: "nothing is found from --failure-threshold on",
+        1: "something is",
+        2: "something could not be read; what could be is analyzed",
+    },
+    examples=(
+        "refmesh analyze manifests/ -S IST0118 -S 'IST0101=VirtualService *.shop'",
+        "refmesh analyze --kubeconfig ~/.kube/config -o json",
+    ),
+)
 @click.argument("names", nargs=-1, metavar="[FILE|DIRECTORY|-]...", type=click.Path(allow_dash=True))
 @click.option("--use-kube/--no-use-kube", default=None, help="Look at the cluster. Default: when no file is named.")
 @options.namespace("Where a document names none.")
@@ -60,21 +73,10 @@ def command(
     context: str | None,
     output: str,
 ) -> None:
-    r"""Find mistakes that only show between resources: hosts and subsets that do not exist, VirtualServices in conflict.
+    """Find mistakes that only show between resources: hosts and subsets that do not exist, VirtualServices in conflict.
 
     Codes are istioctl's; -L lists those that are looked for. Files are taken as the whole mesh, workloads in them stand
     for one pod each.
-
-    \b
-    Exit codes:
-      0  nothing is found from --failure-threshold on
-      1  something is
-      2  something could not be read; what could be is analyzed
-
-    \b
-    Examples:
-      refmesh analyze manifests/ -S IST0118 -S 'IST0101=VirtualService *.shop'
-      refmesh analyze --kubeconfig ~/.kube/config -o json
     """
     if listing:
         click.echo(

@@ -6,20 +6,29 @@ import sys
 
 import click
 
-from mesh_reference.commands import describing, printing, sources
+from mesh_reference.commands import describing, options, printing, sources
 from mesh_reference.errors import MeshError
+from mesh_reference.manual import Manual
 
 
-@click.command(name="describe")
-@click.argument("what", type=click.Choice(["pod", "service"]))
-@click.argument("name", metavar="NAMESPACE/NAME")
-@click.option(
-    "-f", "--filename", "names", multiple=True, help="Manifests: a file, a directory, or -. Default: the cluster."
+@click.command(
+    name="describe",
+    cls=Manual,
+    exit_codes={
+        0: "described, without a WARNING",
+        1: "described, with a WARNING",
+        2: "something could not be read; the rest is described where that is possible",
+    },
+    examples=(
+        "refmesh describe pod shop/reviews-v1-7c5 --kubeconfig ~/.kube/config",
+        "refmesh describe service shop/reviews -f manifests/ -o yaml",
+    ),
 )
-@click.option("-n", "--namespace", default="default", show_default=True, help="Where a document names none.")
-@click.option("--kubeconfig", help="The cluster's kubeconfig, without -f.")
-@click.option("--context", help="A context of the kubeconfig.")
-@click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)
+@click.argument("what", type=click.Choice(["pod", "service"]))
+@click.argument("name", metavar="NAMESPACE/NAME", shell_complete=options.complete_pod)
+@options.manifests()
+@options.cluster
+@options.output("text", "json", "yaml")
 def command(
     *,
     what: str,
@@ -30,17 +39,13 @@ def command(
     context: str | None,
     output: str,
 ) -> None:
-    """Say what the mesh does with a pod or a Service: ports, mutual TLS, subsets, routes, and what is missing.
-
-    Exit code 0 without a WARNING, 1 with one, 2 when something could not be read.
-
-    Example: refmesh describe pod shop/reviews-v1-7c5 --kubeconfig ~/.kube/config
-    """
+    """Say what the mesh does with a pod or a Service: ports, mutual TLS, subsets, routes, and what is missing."""
     try:
         if names:
             mesh = sources.mesh_of_files(names, namespace)
         else:
             mesh = sources.with_cluster(kubeconfig, context, sources.mesh_of_cluster)
+        printing.problems(mesh)
         lines = describing.pod(mesh, mesh.proxy(name)) if what == "pod" else describing.service(mesh, name)
     except MeshError as error:
         click.echo(str(error), err=True)
@@ -50,4 +55,4 @@ def command(
         click.echo("\n".join(lines))
     else:
         printing.data({what: name, "lines": lines, "warnings": warnings}, output)
-    sys.exit(1 if warnings else 0)
+    sys.exit(2 if mesh.unreadable else 1 if warnings else 0)

@@ -11,9 +11,22 @@ from mesh_reference.commands.explaining import explain
 from mesh_reference.commands.explanation import Explanation
 from mesh_reference.commands.route_matching import parse_request
 from mesh_reference.errors import MeshError
+from mesh_reference.manual import Manual
 
 
-@click.command(name="explain")
+@click.command(
+    name="explain",
+    cls=Manual,
+    exit_codes={
+        0: "the request reaches a cluster with endpoints or is answered by the proxy",
+        1: "it fails: 404 NR, 503 NC, 503 UH, or a reset",
+        2: "something could not be read; the rest is explained where that is possible",
+    },
+    examples=(
+        "refmesh explain -f manifests/ --from shop/tester --url http://reviews/x -H 'x-version: v2'",
+        "refmesh explain --from istio-system/ingress --url http://shop.example/cart -X POST -o json",
+    ),
+)
 @options.manifests()
 @click.option(
     "--from", "pod", required=True, metavar="NAMESPACE/POD", shell_complete=options.complete_pod,
@@ -36,7 +49,7 @@ def command(
     context: str | None,
     output: str,
 ) -> None:
-    r"""Say where one request would go, and which line decided it.
+    """Say where one request would go, and which line decided it.
 
     Follows the request from a pod through Sidecar, listener, virtual host, route, VirtualService and delegate, what is done
     to it on the way (fault, rewrite, redirect, direct response, headers, timeout, mirror, CORS), cluster and endpoints. Each
@@ -45,17 +58,6 @@ def command(
     With -f, the mesh is made of the manifests alone: workloads stand for one injected pod each, and addresses that no
     manifest names are invented. Without -f, it is made of what the cluster's API server holds. A pod that a Gateway selects
     is a gateway. `-o json` has every answer that may come, with its share of the requests.
-
-    \b
-    Exit codes:
-      0  the request reaches a cluster with endpoints or is answered by the proxy
-      1  it fails: 404 NR, 503 NC, 503 UH, or a reset
-      2  something could not be read; the rest is explained where that is possible
-
-    \b
-    Examples:
-      refmesh explain -f manifests/ --from shop/tester --url http://reviews/x -H 'x-version: v2'
-      refmesh explain --from istio-system/ingress --url http://shop.example/cart -X POST -o json
     """
     try:
         request = parse_request(url, headers, method)

@@ -15,6 +15,7 @@ import click
 from mesh_reference.commands import dump, options, printing, proxy_views, sources
 from mesh_reference.commands.proxy_dump import of_proxy
 from mesh_reference.errors import MeshError
+from mesh_reference.manual import Manual, ManualGroup
 
 if TYPE_CHECKING:
     from mesh_reference.kube.client import Kube
@@ -23,13 +24,8 @@ Json = dict[str, Any]
 
 _SOURCES = """Three sources, one of which must be named: a POD of the cluster (its Envoy is asked through a port-forward); a saved
 dump with --file, or with -f alone; or manifests with -f and a pod with --for: then it is what the control plane would send,
-without a cluster.
-
-\b
-Exit codes:
-  0  printed
-  2  the source, or a part of it, cannot be read: the rest is printed
-"""
+without a cluster."""
+_EXIT_CODES = {0: "printed", 2: "the source, or a part of it, cannot be read: the rest is printed"}
 _POD = "[POD[.NAMESPACE]|NAMESPACE/POD]"
 
 
@@ -41,29 +37,14 @@ class _Taken:
     exit_code: int = 0
 
 
-class _Group(click.Group):
-    """Takes istioctl's other names, too."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        known = {alias: name for name, part in proxy_views.PARTS.items() for alias in part.aliases}
-        return super().get_command(ctx, known.get(cmd_name, cmd_name))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        _, found, rest = super().resolve_command(ctx, args)
-        return found.name if found else None, found, rest
+_ALIASES = {alias: name for name, part in proxy_views.PARTS.items() for alias in part.aliases}
 
 
-@click.command(name="proxy-config", cls=_Group)
+@click.command(name="proxy-config", cls=ManualGroup, aliases={**_ALIASES, "a": "all"})
 def command() -> None:
-    r"""Print what a proxy is configured with: of a running pod, of a saved dump, or as it would be for manifests.
+    """Print what a proxy is configured with: of a running pod, of a saved dump, or as it would be for manifests.
 
-    \b
-    Examples:
-      refmesh proxy-config route reviews-v1-7c5.shop
-      refmesh proxy-config cluster -f dump.json
-      refmesh proxy-config all -f manifests/ --for shop/tester -o json
+    Each command takes istioctl's other names, too, such as routes and r for route.
     """
 
 
@@ -107,17 +88,32 @@ def _make(name: str) -> click.Command:
     for item in reversed(part.filters):
         run = click.option(f"--{item.name}", item.name, help=f"Only those {item.help}")(run)
     columns = ", ".join(part.columns)
-    run.__doc__ = (
-        f"Print {part.what}.\n\nThe table has istioctl's columns: {columns}. `-o json` has the resources as Envoy's config "
-        f"dump shows them, with protobuf's own field names.\n\n{_SOURCES}\n\b\nExamples:\n"
-        f"  refmesh proxy-config {name} reviews-v1-7c5.shop\n"
-        f"  refmesh proxy-config {name} -f dump.json -o json\n"
-        f"  refmesh proxy-config {name} -f manifests/ --for shop/tester\n"
-    )
-    return click.command(name=name)(_source(run))
+    return click.command(
+        name=name,
+        cls=Manual,
+        exit_codes=_EXIT_CODES,
+        examples=(
+            f"refmesh proxy-config {name} reviews-v1-7c5.shop",
+            f"refmesh proxy-config {name} -f dump.json -o json",
+            f"refmesh proxy-config {name} -f manifests/ --for shop/tester",
+        ),
+        help=(
+            f"Print {part.what}.\n\nThe table's columns: {columns}. `-o json` has the resources as Envoy's config "
+            f"dump shows them, with protobuf's own field names.\n\n{_SOURCES}"
+        ),
+    )(_source(run))
 
 
-@click.command(name="all")
+@click.command(
+    name="all",
+    cls=Manual,
+    exit_codes=_EXIT_CODES,
+    examples=(
+        "refmesh proxy-config all reviews-v1-7c5.shop -o json",
+        "refmesh proxy-config all -f manifests/ --for shop/tester -o json",
+    ),
+    help="Print all of it: the tables one after the other, or with `-o json` Envoy's whole config dump.\n\n" + _SOURCES,
+)
 @_source
 def _all(*, output: str, **given: Any) -> None:
     taken = _taken(**given)
@@ -127,14 +123,6 @@ def _all(*, output: str, **given: Any) -> None:
         tables = (printing.table(part.columns, part.rows(taken.dump), part.gap) for part in proxy_views.PARTS.values())
         click.echo("\n".join(tables), nl=False)
     sys.exit(taken.exit_code)
-
-
-_all.help = (
-    "Print all of it: the tables one after the other, or with `-o json` Envoy's whole config dump.\n\n"
-    f"{_SOURCES}\n\b\nExamples:\n"
-    "  refmesh proxy-config all reviews-v1-7c5.shop -o json\n"
-    "  refmesh proxy-config all -f manifests/ --for shop/tester -o json\n"
-)
 
 
 def _taken(

@@ -6,22 +6,33 @@ import sys
 
 import click
 
-from mesh_reference.commands import dump, printing, sources, sync_state
+from mesh_reference.commands import dump, options, printing, sources, sync_state
 from mesh_reference.commands.pods import debug_page, debug_pages, envoy_dump, istiods, split_name
 from mesh_reference.errors import ApiFailure, MeshError
 from mesh_reference.kube.client import Kube
+from mesh_reference.manual import Manual
 
 
-@click.command(name="proxy-status")
-@click.argument("pod", required=False, metavar="[POD[.NAMESPACE]|NAMESPACE/POD]")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Of the pod.")
-@click.option("-i", "--istio-namespace", "root", default="istio-system", show_default=True)
+@click.command(
+    name="proxy-status",
+    cls=Manual,
+    exit_codes={
+        0: "all are in step; the pod holds what it was told",
+        1: "one is not; the pod differs",
+        2: "the mesh cannot be asked",
+    },
+    examples=("refmesh proxy-status -v 1", "refmesh proxy-status reviews-v1-7c5.shop"),
+)
+@click.argument("pod", required=False, metavar="[POD[.NAMESPACE]|NAMESPACE/POD]", shell_complete=options.complete_pod)
+@options.namespace("Of the pod.")
+@click.option(
+    "-i", "--istio-namespace", "root", default="istio-system", show_default=True, help="Where the control plane runs."
+)
 @click.option(
     "-v", "--verbosity", type=click.IntRange(0, 1), default=0, help="1 = the state of each type, with refusals."
 )
-@click.option("--kubeconfig", help="The cluster's kubeconfig.")
-@click.option("--context", help="A context of the kubeconfig.")
-@click.option("-o", "--output", type=click.Choice(["short", "json", "yaml"]), default="short", show_default=True)
+@options.cluster
+@options.output("short", "json", "yaml")
 def command(
     *,
     pod: str | None,
@@ -32,18 +43,11 @@ def command(
     context: str | None,
     output: str,
 ) -> None:
-    r"""Print the sidecars that are connected to the control plane, and whether they took what they were sent.
+    """Print the sidecars that are connected to the control plane, and whether they took what they were sent.
 
     States (-v 1): SYNCED = the last push is acknowledged; STALE = it is not yet; NOT SENT = nothing to send; REJECTED =
     Envoy refused it and keeps what it had, with its reason. With a POD, what its Envoy holds is compared with what the
     control plane makes for it, and the difference is shown.
-
-    Exit code 0 when all are in step, 1 when one is not (or the pod differs), 2 when the mesh cannot be asked.
-
-    \b
-    Examples:
-      refmesh proxy-status -v 1
-      refmesh proxy-status reviews-v1-7c5.shop
     """
     try:
         if pod is not None:

@@ -16,27 +16,47 @@ from mesh_reference import documents
 from mesh_reference.errors import MeshError
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.injection.workloads import inject_object
+from mesh_reference.manual import Manual
 from mesh_reference.mesh_config import injection_settings, parse_mesh_config
 from mesh_reference.settings import Settings
 
 _REFUSED, _UNREADABLE = 1, 2
 
 
-@click.command(name="kube-inject")
-@click.option("-f", "--filename", "names", multiple=True, required=True, help="A manifest, or - for stdin.")
+@click.command(
+    name="kube-inject",
+    cls=Manual,
+    exit_codes={
+        0: "printed",
+        1: "a workload cannot be injected: it is left out, the rest is printed",
+        2: "something could not be read; the rest is printed",
+    },
+    examples=("refmesh kube-inject -f deployment.yaml | kubectl apply -f -", "refmesh kube-inject -f - -n shop"),
+)
+@click.option(
+    "-f",
+    "--filename",
+    "names",
+    multiple=True,
+    required=True,
+    type=click.Path(allow_dash=True),
+    help="A manifest, or - for stdin.",
+)
 @click.option("-n", "--namespace", default="default", show_default=True, help="Where an object names none.")
 @click.option("--meshConfigFile", "mesh_config", type=click.Path(dir_okay=False), help="The mesh config to go by.")
 @click.option("--revision", default="default", show_default=True, help="The control plane revision to name.")
-@click.option("--native-sidecar/--no-native-sidecar", default=True, show_default=True)
+@click.option(
+    "--native-sidecar/--no-native-sidecar",
+    default=True,
+    show_default=True,
+    help="As an init container that goes on running, or as a container among the others.",
+)
 def command(
     names: tuple[str, ...], namespace: str, mesh_config: str | None, revision: str, *, native_sidecar: bool
 ) -> None:
     """Inject the sidecar into the workloads of manifests and print them.
 
-    Exit code 0 when all went well, 1 when a workload cannot be injected (it is left out), 2 when something could not
-    be read. The rest is printed in any case.
-
-    Example: refmesh kube-inject -f deployment.yaml | kubectl apply -f -
+    Documents of other kinds come out as they were written, comments and all.
     """
     settings = _settings(mesh_config, revision, native_sidecar=native_sidecar)
     exit_code = 0

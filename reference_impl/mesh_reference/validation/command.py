@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from mesh_reference import documents
+from mesh_reference.manual import Manual
 from mesh_reference.validation import galley
 from mesh_reference.validation.findings import Finding
 
@@ -21,17 +22,38 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _REFUSED, _UNREADABLE = 1, 2
 
 
-@click.command(name="validate")
-@click.option("-f", "--filename", "names", multiple=True, required=True, help="A file, a directory, or - for stdin.")
+@click.command(
+    name="validate",
+    cls=Manual,
+    exit_codes={
+        0: "no errors; warnings may be there",
+        1: "a resource has an error",
+        2: "something could not be read; the rest is checked",
+    },
+    examples=("refmesh validate -f manifests/", "cat virtual-service.yaml | refmesh validate -f - -o json"),
+)
+@click.option(
+    "-f",
+    "--filename",
+    "names",
+    multiple=True,
+    required=True,
+    type=click.Path(allow_dash=True),
+    help="A file, a directory, or - for stdin.",
+)
 @click.option("-n", "--namespace", default="default", show_default=True, help="Where a document names none.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    show_default=True,
+    help="How the findings are printed.",
+)
 def command(names: tuple[str, ...], namespace: str, output: str) -> None:
     """Check Istio resources in files by the rules of the validating webhook.
 
-    Kinds of other API groups are passed over. Exit code 0 without errors, 1 with errors, 2 when
-    something could not be read.
-
-    Example: refmesh validate -f manifests/ -o json
+    Kinds of other API groups are passed over.
     """
     report = _Report(namespace)
     for name in names:
@@ -39,6 +61,8 @@ def command(names: tuple[str, ...], namespace: str, output: str) -> None:
             report.take(text, source)
     if output == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
+    elif output == "yaml":
+        click.echo(documents.dump(report.to_json()), nl=False)
     else:
         report.print()
     sys.exit(report.exit_code)

@@ -115,13 +115,3 @@ def test_what_is_no_dump_is_told_in_one_line(tmp_path: Path, text: str, says: st
     assert result.exit_code == 2
     assert result.stderr.startswith(f"{saved}: {says}")
     assert result.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "name", ["explain", "proxy-config", "proxy-status", "validate", "kube-inject", "crds", "manifests"]
-)
-def test_help_teaches_with_an_example(name: str) -> None:
-    result = CliRunner().invoke(main, [name, "--help"])
-    assert result.exit_code == 0
-    assert "Example" in result.stdout
-    assert f"refmesh {name}" in result.stdout
