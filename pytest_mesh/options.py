@@ -93,6 +93,15 @@ ROWS = (
 )
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_REGISTRY = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_ONLY_EXISTING = ("kubeconfig", "context", "install", "image-registry", "image-tag", "image-pull-secret")
+_NOT_EXISTING = {
+    "fresh": "no other cluster can be started",
+    "cluster-name": "the kubeconfig names the cluster (--mesh-context chooses)",
+    "kind-config": "it is for --mesh-cluster=kind",
+    "kind-image": "it is for --mesh-cluster=kind",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
