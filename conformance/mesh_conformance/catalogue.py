@@ -13,6 +13,7 @@ _NETWORKING = "https://istio.io/latest/docs/reference/config/networking/"
 _SECURITY = "https://istio.io/latest/docs/reference/config/security/"
 _SPIFFE = "https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md"
 _CSR = "https://github.com/istio/api/blob/master/security/v1alpha1/ca.proto"
+_AUTHZ = f"{_SECURITY}authorization-policy/"
 _CSR_NAMES = ("IST-ID-FROM-CALLER", "IST-CSR-CONTRACT", "M4", "M6", "M7")
 _INJECTION = "https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/"
 
@@ -90,6 +91,10 @@ FEATURES: tuple[Feature, ...] = (
         link="https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/",
         level="extended",
     ),
+    _identity("AuthzAllow", "ALLOW admits whom it names to what it names, and nobody else", "IST-ID", link=_AUTHZ),
+    _identity("AuthzNamespaces", "a caller's namespace is the one in its certificate", "IST-ID", link=_AUTHZ),
+    _identity("AuthzDeny", "DENY comes before ALLOW", link=_AUTHZ),
+    _identity("AuthzTcp", "connections are decided on as requests are", link=_AUTHZ),
     _identity("CsrNamesIgnored", "no name or extension that a request asks for is granted", *_CSR_NAMES, link=_CSR),
     _identity("CsrCallerKnown", "nobody without proof gets a certificate", "IST-CODES", "M9", "M10", link=_CSR),
     _identity("CsrCallerAlive", "the token of a deleted pod gets no certificate", "M11", link=_CSR),

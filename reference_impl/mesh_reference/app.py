@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from aiohttp import web
 from mesh_reference import debug, mesh_config
 from mesh_reference.ca import roots, serving
 from mesh_reference.ca.authentication import Authenticator
+from mesh_reference.ca.impersonation import NodeProxies
 from mesh_reference.ca.server_identity import ServerIdentity
 from mesh_reference.errors import ApiFailure, MeshError, NotFound
 from mesh_reference.kube.leadership import Leadership
@@ -52,6 +53,7 @@ GRPC_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 )
+TRUSTED_NODE_ACCOUNTS = "CA_TRUSTED_NODE_ACCOUNTS"
 FIXED = ("root_namespace", "trust_domain", "mesh_id", "discovery_selectors")
 """Settings that certificates, object names and watches were made with: another value needs a new process."""
 
@@ -85,6 +87,7 @@ class Istiod:
         self.mesh_config = await _patiently(self._read_mesh_config)
         base, self.settings = self.settings, mesh_config.settings_with(self.settings, self.mesh_config)
         self._injection()  # a setting that cannot be meant must stop the start, not the first pod
+        trusted_node_accounts(self.environment)
         authority = await _patiently(lambda: roots.load_or_create(self.kube, self.settings))
         self.store = MeshStore(self.kube, self.settings)
         own = ServerIdentity(authority, server_names(self.settings))
@@ -164,8 +167,10 @@ class Istiod:
         plain, secure = grpc.aio.server(options=options), grpc.aio.server(options=options)
         ads.register(plain, self.hub, None)
         ads.register(secure, self.hub, authenticator)
+        trusted = trusted_node_accounts(self.environment)
+        nodes = NodeProxies(self.kube, trusted) if trusted else None
         for server in (plain, secure):
-            serving.register(server, authority, authenticator, self.settings)
+            serving.register(server, authority, authenticator, self.settings, nodes=nodes)
         host = self.settings.listen_host
         self.ports.xds = plain.add_insecure_port(f"{host}:{self.settings.xds_port}")
         self.ports.secure = secure.add_secure_port(f"{host}:{self.settings.secure_port}", own.grpc_credentials())
@@ -232,6 +237,18 @@ class Istiod:
                 self.settings = wanted
                 if self.store is not None:
                     self.store.note_everything()
+
+
+def trusted_node_accounts(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Accounts of node proxies, which may ask for the certificates of the pods on their node; by default none (IST-IMP).
+
+    Raises MeshError when one of them is not ``namespace/name``.
+    """
+    accounts = [one.strip() for one in environment.get(TRUSTED_NODE_ACCOUNTS, "").split(",") if one.strip()]
+    for account in accounts:
+        if account.count("/") != 1 or "" in account.split("/"):
+            raise MeshError(f"{TRUSTED_NODE_ACCOUNTS}: {account!r} is not namespace/name of a ServiceAccount")
+    return tuple(accounts)
 
 
 def server_names(settings: Settings) -> list[str]:

@@ -19,7 +19,7 @@ from mesh_reference.injection.proxy_config import PROXY_CONFIG, ProxyConfigError
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.model.schema.duration import SECOND, parse_duration
 from mesh_reference.model.schema.shape import misfits
-from mesh_reference.model.schema.types import DURATION, FLAG, TEXT, Choice, ListOf, MapOf, Message
+from mesh_reference.model.schema.types import DURATION, FLAG, TEXT, TEXTS, Choice, ListOf, MapOf, Message
 from mesh_reference.settings import OutboundPolicy, Settings
 
 Json = dict[str, Any]
@@ -53,6 +53,7 @@ MESH_CONFIG = Message(
         ),
         "rootNamespace": TEXT,
         "trustDomain": TEXT,
+        "trustDomainAliases": TEXTS,
     },
 )
 
@@ -100,6 +101,10 @@ def settings_with(settings: Settings, config: Mapping[str, Any]) -> Settings:
         changes["root_namespace"] = config["rootNamespace"]
     if config.get("trustDomain"):
         changes |= {"trust_domain": config["trustDomain"], "mesh_id": config["trustDomain"]}
+    if "trustDomainAliases" in config:
+        own = changes.get("trust_domain", settings.trust_domain)
+        aliases = dict.fromkeys(config["trustDomainAliases"])
+        changes["trust_domain_aliases"] = tuple(alias for alias in aliases if alias != own)
     return replace(settings, **changes)
 
 
@@ -111,7 +116,8 @@ def injection_settings(
 ) -> InjectionSettings:
     """The injector's settings: from the control plane's, the mesh config and istiod's environment.
 
-    Variables: ``ENABLE_NATIVE_SIDECARS`` (true, false; auto counts as true), ``PROXY_IMAGE``.
+    Variables: ``ENABLE_NATIVE_SIDECARS`` (true, false; auto: when every one of the ``kubelets`` is new enough),
+    ``PROXY_IMAGE``.
     """
     variables = environment or {}
     changes: Json = {"proxy_config": config.get("defaultConfig") or {}}

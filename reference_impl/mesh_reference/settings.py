@@ -26,6 +26,8 @@ class Settings:
     cluster_id: str = "Kubernetes"
     mesh_id: str = "cluster.local"
     revision: str = "default"
+    trust_domain_aliases: tuple[str, ...] = ()
+    """Names that the trust domain had, or has elsewhere: peers under them are of this mesh."""
 
     listen_host: str = "0.0.0.0"
     """Every port below is bound on this address. A port of 0 takes any free one."""
@@ -62,3 +64,8 @@ class Settings:
     """A larger message ends its stream. 4 MiB name more than 30,000 clusters."""
     send_timeout: float = 30.0
     """A proxy that takes no byte of a response for this long is cut off."""
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """The trust domain and its aliases."""
+        return (self.trust_domain, *self.trust_domain_aliases)

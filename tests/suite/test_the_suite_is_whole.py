@@ -26,6 +26,7 @@ KINDS = {
     ("networking.istio.io/v1", "DestinationRule"),
     ("networking.istio.io/v1beta1", "DestinationRule"),
     ("security.istio.io/v1", "PeerAuthentication"),
+    ("security.istio.io/v1", "AuthorizationPolicy"),
 }
 
 LIST_CHECKS = """
@@ -152,7 +153,7 @@ def test_the_lesson_names_only_what_is_there():
     named = set(re.findall(r"`(examples/[\w.]+|\w+/test_\w+\.(?:py|yaml))`", text))
     assert named
     assert [one for one in named if not ((ROOT / one).is_file() or (SUITE / one).is_file())] == []
-    features = set(re.findall(r"`((?:VS|DR|Inject|Svid|Rotation|Peer|Strict|Rejects)\w*)`", text))
+    features = set(re.findall(r"`((?:VS|DR|Inject|Svid|Rotation|Peer|Strict|Rejects|Csr|Authz)\w*)`", text))
     assert features == set(catalogue.BY_ID), "docs/lesson.md shows every feature, and no other"
     modules = set(re.findall(r"`((?:mesh_reference|pytest_mesh)/[\w/]+(?:\.py)?)`", cells))
     assert modules

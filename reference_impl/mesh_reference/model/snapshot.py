@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mesh_reference.model.authorization_policies import AuthorizationPolicy
 from mesh_reference.model.destination_rules import DestinationRule
 from mesh_reference.model.endpoints import Endpoint, Locality, Pod
 from mesh_reference.model.gateways import Gateway
@@ -38,6 +39,7 @@ class MeshSnapshot:
     virtual_services: Mapping[Key, VirtualService] = field(default_factory=dict)
     destination_rules: Mapping[Key, DestinationRule] = field(default_factory=dict)
     peer_authentications: Mapping[Key, PeerAuthentication] = field(default_factory=dict)
+    authorization_policies: Mapping[Key, AuthorizationPolicy] = field(default_factory=dict)
     sidecars: Mapping[Key, Sidecar] = field(default_factory=dict)
     gateways: Mapping[Key, Gateway] = field(default_factory=dict)
     nodes: Mapping[str, Locality] = field(default_factory=dict)

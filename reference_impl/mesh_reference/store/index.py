@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mesh_reference.errors import InvalidConfig
 from mesh_reference.kube import resources
 from mesh_reference.model import delegates
+from mesh_reference.model.authorization_policies import read_authorization_policy
 from mesh_reference.model.destination_rules import read_destination_rule
 from mesh_reference.model.endpoints import (
     Endpoint,
@@ -54,6 +55,7 @@ WATCHED = (
     resources.VIRTUAL_SERVICES,
     resources.DESTINATION_RULES,
     resources.PEER_AUTHENTICATIONS,
+    resources.AUTHORIZATION_POLICIES,
     resources.SERVICE_ENTRIES,
     resources.WORKLOAD_ENTRIES,
     resources.SIDECARS,
@@ -88,10 +90,10 @@ class MeshIndex:
         self._services: dict[str, Service] = {}
         """By host: Kubernetes' own, else the oldest ServiceEntry's."""
         self._nodes: dict[str, Locality] = {}
-        self._slices: dict[str, dict[str, EndpointSlice]] = {}
-        self._slice_hosts: dict[Key, str] = {}
         self.kubelets: dict[str, str] = {}
         """Version by node; what a pod may be made of depends on it."""
+        self._slices: dict[str, dict[str, EndpointSlice]] = {}
+        self._slice_hosts: dict[Key, str] = {}
         self._pods: dict[str, Pod] = {}
         self._pod_addresses: dict[Key, str] = {}
         self._hosts_at: dict[str, frozenset[str]] = {}
@@ -135,6 +137,7 @@ class MeshIndex:
             virtual_services=dict(self._virtual_services),
             destination_rules=dict(self._typed["DestinationRule"]),
             peer_authentications=dict(self._typed["PeerAuthentication"]),
+            authorization_policies=dict(self._typed["AuthorizationPolicy"]),
             sidecars=dict(self._typed["Sidecar"]),
             gateways=dict(self._typed["Gateway"]),
             nodes=dict(self._nodes),
@@ -173,13 +176,13 @@ class MeshIndex:
 
     def _take_node(self, name: str, obj: Json | None) -> Change:
         before = self._nodes.pop(name, None)
+        self.kubelets.pop(name, None)
         if obj is not None:
             self._nodes[name] = read_node_locality(obj)
+            self.kubelets[name] = str(((obj.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion") or "")
         if before == self._nodes.get(name):
-        self.kubelets.pop(name, None)
             return NOTHING
         change = NOTHING
-            self.kubelets[name] = str(((obj.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion") or "")
         here = {pod.address for pod in self._pods.values() if pod.node == name}
         for host in {host for address in here for host in self._hosts_at.get(address, ())}:
             change |= self._rejoin(host)
@@ -362,6 +365,7 @@ _READERS: Mapping[str, Callable[[Json, str], Any]] = {
     "VirtualService": read_virtual_service,
     "DestinationRule": read_destination_rule,
     "PeerAuthentication": lambda obj, _domain: read_peer_authentication(obj),
+    "AuthorizationPolicy": lambda obj, _domain: read_authorization_policy(obj),
     "ServiceEntry": lambda obj, _domain: read_service_entry(obj),
     "WorkloadEntry": lambda obj, _domain: read_workload_entry(obj),
     "Sidecar": read_sidecar,

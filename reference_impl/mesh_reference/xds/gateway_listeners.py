@@ -13,6 +13,7 @@ from google.protobuf import wrappers_pb2
 
 from mesh_reference.model import hosts
 from mesh_reference.xds import access_logs, listener_filters, names, network_filters, transport_sockets
+from mesh_reference.xds.authorization import NOTHING, Filters
 from mesh_reference.xds.messages import NO_TIMEOUT, pack, socket_address
 from mesh_reference.xds.outbound_plans import ChainPlan
 
@@ -82,12 +83,16 @@ def listener(
     client: Client,
     targets: GatewayTargets,
     settings: Settings,
+    first: Filters = NOTHING,
 ) -> listener_pb2.Listener | None:
-    """``0.0.0.0_<target>``; None when nothing would be done with any connection."""
+    """``0.0.0.0_<target>``; None when nothing would be done with any connection.
+
+    ``first``: filters that every connection and every request meets before all others.
+    """
     chains: list[listener_components_pb2.FilterChain] = []
     claimed: set[str] = set()
     for gateway, server in servers:
-        for chain in _chains(gateway, server, target, services, client, targets, settings):
+        for chain in _chains(gateway, server, target, services, client, targets, settings, first):
             sni = tuple(chain.filter_chain_match.server_names) or ("",)
             free = [name for name in sni if name not in claimed]
             if not free:
@@ -120,6 +125,7 @@ def _chains(
     client: Client,
     targets: GatewayTargets,
     settings: Settings,
+    first: Filters,
 ) -> Iterator[listener_components_pb2.FilterChain]:
     log = settings.access_log_path
     tls = server.tls if server.terminates else None
@@ -127,13 +133,14 @@ def _chains(
     socket = _terminate(tls, server, settings) if tls is not None else None
     if server.is_http:
         route = route_name(gateway, server, target)
-        http = network_filters.gateway_http(route, f"outbound_{names.listener(names.WILDCARD, target)}", log)
+        prefix = f"outbound_{names.listener(names.WILDCARD, target)}"
+        http = network_filters.gateway_http(route, prefix, log, first=first.http)
         yield _Chain(filter_chain_match=_Match(server_names=sni), filters=[http], transport_socket=socket)
         return
     for plan in _routed(gateway, server, services, client, targets):
         yield _Chain(
             filter_chain_match=_Match(server_names=plan.sni or sni),
-            filters=[network_filters.tcp_branches(plan, log)],
+            filters=[*first.network, network_filters.tcp_branches(plan, log)],
             transport_socket=socket,
         )
 
@@ -193,7 +200,7 @@ def _sni(server: Server) -> tuple[str, ...]:
 def _terminate(tls: ServerTls, server: Server, settings: Settings) -> base_pb2.TransportSocket:
     """TLS ends here: with the mesh's certificates (ISTIO_MUTUAL), or with files of the gateway."""
     if tls.mode == "ISTIO_MUTUAL":
-        return transport_sockets.inbound(settings.trust_domain)
+        return transport_sockets.inbound(settings.trust_domains)
     lowest, highest = tls.versions
     common = tls_pb2.CommonTlsContext(
         tls_params=common_pb2.TlsParameters(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from mesh_reference.model.authorization_policies import compose
 from mesh_reference.model.hosts import MESH
-from mesh_reference.xds import gateway_listeners, gateway_routes
+from mesh_reference.xds import authorization, gateway_listeners, gateway_routes
 from mesh_reference.xds.gateway_routes import GatewayTargets
 from mesh_reference.xds.resources import Encoded, encode
 from mesh_reference.xds.route_tables import BUILD_ERRORS, RouteTable
@@ -43,6 +44,9 @@ class GatewayView(View):
         super().__init__(snapshot, settings, namespace, where)
         self._gateways = [item for item in snapshot.gateways.values() if item.selects(labels)]
         self._ports = ports
+        policies = snapshot.authorization_policies.values()
+        deciding = compose(policies, namespace, labels, settings.root_namespace)
+        self._first = authorization.filters(deciding, settings.trust_domains)
         self._servers = gateway_listeners.by_port(self._gateways)
         self._bound = self._virtual_services(snapshot)
 
@@ -83,6 +87,7 @@ class GatewayView(View):
                     self._client,
                     self._make_targets(self.scope),
                     self._settings,
+                    self._first,
                 )
             except BUILD_ERRORS as error:
                 logger.error("port %d of the gateway is left out: %s", number, error)  # noqa: TRY400  the text says it

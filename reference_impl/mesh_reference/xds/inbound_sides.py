@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mesh_reference.model.authorization_policies import compose as compose_authorization
 from mesh_reference.model.destination_rules import policy_for
 from mesh_reference.model.peer_authentications import compose
-from mesh_reference.xds import clusters, listeners_inbound
+from mesh_reference.xds import authorization, clusters, listeners_inbound
 from mesh_reference.xds.listeners_inbound import InboundPort
 from mesh_reference.xds.resources import CLUSTER, LISTENER, Encoded, encode
 
@@ -46,6 +47,10 @@ def make(
 ) -> Inbound:
     """The proxy's inbound clusters and its inbound listener. A Sidecar's ingress stands for the Services' ports (S7)."""
     mtls = compose(snapshot.peer_authentications.values(), proxy.namespace, labels, settings.root_namespace)
+    deciding = compose_authorization(
+        snapshot.authorization_policies.values(), proxy.namespace, labels, settings.root_namespace
+    )
+    first = authorization.filters(deciding, settings.trust_domains)
     found = targets(snapshot, proxy)
     if sidecar is not None and sidecar.ingress:
         host = next((service.hostname for service, _port in found.values()), f"{proxy.id}.pod")
@@ -60,7 +65,7 @@ def make(
             for target, (service, port) in found.items()
         ]
         made = [*_service_clusters(found, scope, labels, sidecar, settings)]
-    listener = listeners_inbound.virtual_inbound(ports, mtls, settings)
+    listener = listeners_inbound.virtual_inbound(ports, mtls, settings, first)
     return Inbound(
         clusters={cluster.name: cluster for cluster in made},
         listeners={listener.name: encode(listener.name, listener)},

@@ -12,6 +12,7 @@ from google.protobuf import wrappers_pb2
 from mesh_reference.model.peer_authentications import InboundMtls, MtlsMode
 from mesh_reference.model.protocols import Protocol
 from mesh_reference.xds import access_logs, listener_filters, names, network_filters, transport_sockets
+from mesh_reference.xds.authorization import NOTHING, Filters
 from mesh_reference.xds.listener_filters import PLAIN_HTTP
 from mesh_reference.xds.messages import NO_TIMEOUT, socket_address
 
@@ -91,18 +92,23 @@ def chain_matches(mode: MtlsMode, protocol: Protocol) -> tuple[ChainMatch, ...]:
     )
 
 
-def virtual_inbound(ports: Iterable[InboundPort], mtls: InboundMtls, settings: Settings) -> listener_pb2.Listener:
-    """The one inbound listener. Ports of no Service pass through under the workload's mode, or their own."""
+def virtual_inbound(
+    ports: Iterable[InboundPort], mtls: InboundMtls, settings: Settings, first: Filters = NOTHING
+) -> listener_pb2.Listener:
+    """The one inbound listener. Ports of no Service pass through under the workload's mode, or their own.
+
+    ``first``: filters that every connection and every request meets before all others.
+    """
     ports = sorted(ports, key=lambda port: port.target)
     chains = [_black_hole()]
     known = {port.target for port in ports}
-    chains += _passthrough(0, mtls.mode, settings)
+    chains += _passthrough(0, mtls.mode, settings, first)
     for number, mode in mtls.ports:
         if number not in known:
-            chains += _passthrough(number, mode, settings)
+            chains += _passthrough(number, mode, settings, first)
     for port in ports:
         for match in chain_matches(mtls.for_port(port.target), port.protocol):
-            chains.append(_port_chain(port, match, settings))
+            chains.append(_port_chain(port, match, settings, first))
     return listener_pb2.Listener(
         name=names.VIRTUAL_INBOUND,
         address=socket_address(names.WILDCARD, names.INBOUND_PORT),
@@ -127,7 +133,9 @@ def _black_hole() -> listener_components_pb2.FilterChain:
     )
 
 
-def _passthrough(port: int, mode: MtlsMode, settings: Settings) -> list[listener_components_pb2.FilterChain]:
+def _passthrough(
+    port: int, mode: MtlsMode, settings: Settings, first: Filters
+) -> list[listener_components_pb2.FilterChain]:
     cluster, log = names.INBOUND_PASSTHROUGH, settings.access_log_path
     return [
         _chain(
@@ -135,17 +143,20 @@ def _passthrough(port: int, mode: MtlsMode, settings: Settings) -> list[listener
             port,
             match,
             network_filters.inbound_http(
-                cluster, port, names.operation("virtualInbound", port), cluster, log, retry=True
+                cluster, port, names.operation("virtualInbound", port), cluster, log, retry=True, first=first.http
             )
             if match.http
             else network_filters.tcp_proxy(cluster, log),
             settings,
+            first,
         )
         for match in chain_matches(mode, Protocol.AUTO)
     ]
 
 
-def _port_chain(port: InboundPort, match: ChainMatch, settings: Settings) -> listener_components_pb2.FilterChain:
+def _port_chain(
+    port: InboundPort, match: ChainMatch, settings: Settings, first: Filters
+) -> listener_components_pb2.FilterChain:
     cluster, log = names.inbound_cluster(port.target), settings.access_log_path
     name = names.listener(names.WILDCARD, port.target)
     if match.http:
@@ -156,14 +167,20 @@ def _port_chain(port: InboundPort, match: ChainMatch, settings: Settings) -> lis
             f"inbound_{name}",
             log,
             retry=port.protocol not in {Protocol.GRPC, Protocol.GRPC_WEB},
+            first=first.http,
         )
     else:
         last = network_filters.tcp_proxy(cluster, log)
-    return _chain(name, port.target, match, last, settings)
+    return _chain(name, port.target, match, last, settings, first)
 
 
 def _chain(
-    name: str, port: int, match: ChainMatch, last: listener_components_pb2.Filter, settings: Settings
+    name: str,
+    port: int,
+    match: ChainMatch,
+    last: listener_components_pb2.Filter,
+    settings: Settings,
+    first: Filters,
 ) -> listener_components_pb2.FilterChain:
     return _Chain(
         name=name,
@@ -172,6 +189,6 @@ def _chain(
             transport_protocol=match.transport,
             application_protocols=match.alpn,
         ),
-        filters=[last],
-        transport_socket=transport_sockets.inbound(settings.trust_domain) if match.mtls else None,
+        filters=[last] if match.http else [*first.network, last],
+        transport_socket=transport_sockets.inbound(settings.trust_domains) if match.mtls else None,
     )

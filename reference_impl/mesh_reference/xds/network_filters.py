@@ -19,6 +19,8 @@ from mesh_reference.xds import access_logs, names, retries, route_filters
 from mesh_reference.xds.messages import NO_TIMEOUT, ads_source, pack, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.message import Message
 
     from mesh_reference.xds.outbound_plans import ChainPlan
@@ -86,13 +88,21 @@ def gateway_http(
 
 
 def inbound_http(
-    cluster: str, port: int, operation: str, stat_prefix: str, log_path: str, *, retry: bool
+    cluster: str,
+    port: int,
+    operation: str,
+    stat_prefix: str,
+    log_path: str,
+    *,
+    retry: bool,
+    first: Iterable[hcm_pb2.HttpFilter] = (),
 ) -> listener_components_pb2.Filter:
     """HTTP to the application; the caller's certificate is told to it in x-forwarded-client-cert.
 
     Envoy itself drops that header when the connection is not mutual TLS, so plaintext callers cannot forge it.
+    ``first``: filters that a request meets before all others.
     """
-    manager = _manager(stat_prefix, log_path)
+    manager = _manager(stat_prefix, log_path, first)
     manager.forward_client_cert_details = _HCM.APPEND_FORWARD
     details = manager.set_current_client_cert_details
     details.subject.value = True
@@ -126,7 +136,9 @@ def inbound_http(
     return _filter("envoy.filters.network.http_connection_manager", manager)
 
 
-def _manager(stat_prefix: str, log_path: str) -> hcm_pb2.HttpConnectionManager:
+def _manager(
+    stat_prefix: str, log_path: str, first: Iterable[hcm_pb2.HttpFilter] = ()
+) -> hcm_pb2.HttpConnectionManager:
     upgrade = _HCM.UpgradeConfig(upgrade_type="websocket")
     return _HCM(
         stat_prefix=stat_prefix,
@@ -140,6 +152,7 @@ def _manager(stat_prefix: str, log_path: str) -> hcm_pb2.HttpConnectionManager:
         upgrade_configs=[upgrade],
         access_log=access_logs.text(log_path),
         http_filters=[
+            *first,
             _http_filter(route_filters.FAULT_FILTER, fault_pb2.HTTPFault()),
             _http_filter(route_filters.CORS_FILTER, cors_pb2.Cors()),
             _http_filter("envoy.filters.http.router", router_pb2.Router()),

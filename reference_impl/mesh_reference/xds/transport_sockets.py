@@ -47,13 +47,15 @@ def secret(name: str) -> secret_pb2.SdsSecretConfig:
     )
 
 
-def inbound(trust_domain: str) -> base_pb2.TransportSocket:
-    """Mutual TLS as a server: the caller must show a certificate of this trust domain, signed by the mesh's root."""
+def inbound(trust_domains: Iterable[str]) -> base_pb2.TransportSocket:
+    """Mutual TLS as a server: the caller must show a certificate of one of these trust domains, by the mesh's root."""
     context = tls_pb2.DownstreamTlsContext(
         common_tls_context=_mesh_context(
             ["h2", "http/1.1"],
             common_pb2.CertificateValidationContext(
-                match_typed_subject_alt_names=[_uri(string_pb2.StringMatcher(prefix=f"spiffe://{trust_domain}/"))]
+                match_typed_subject_alt_names=[
+                    _uri(string_pb2.StringMatcher(prefix=f"spiffe://{trust_domain}/")) for trust_domain in trust_domains
+                ]
             ),
         ),
         require_client_certificate=wrappers_pb2.BoolValue(value=True),

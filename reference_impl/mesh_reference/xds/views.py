@@ -269,7 +269,8 @@ class View:
         rule = self.scope.destination_rule(host, self._client.labels)
         servers = self._snapshot.endpoints.get(host, ())
         accounts = sorted({(item.namespace, item.service_account) for item in servers if item.service_account})
-        sans = tuple(names.spiffe_id(self._settings.trust_domain, *account) for account in accounts)
+        domains = self._settings.trust_domains
+        sans = tuple(names.spiffe_id(domain, *account) for account in accounts for domain in domains)
         mutual = service.by_original_address and bool(servers) and all(item.tls_mode == "istio" for item in servers)
         dns = service.resolution in {Resolution.DNS, Resolution.DNS_ROUND_ROBIN}
         added = []
