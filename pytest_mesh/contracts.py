@@ -124,9 +124,6 @@ class PullsImages(Protocol):
     def renamed(self, documents: Sequence[Json], images: Iterable[str]) -> list[Json]:
         """Give documents with these images' names replaced by those of the registry."""
 
-    def fitted(self, documents: Sequence[Json], images: Iterable[str]) -> list[Json]:
-        """Give documents that install something, with the registry's names and the Secret by which pods pull."""
-
 
 # ---------------------------------------------------------- implementations
 

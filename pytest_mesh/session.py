@@ -14,6 +14,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from pytest_mesh.failures import Infrastructure
 from pytest_mesh.hooks import Backend, ClusterRequest
 from pytest_mesh.implementations import installer, removal
 from pytest_mesh.kube import Kube
+from pytest_mesh.liveness import Process
 from pytest_mesh.options import Options
 
 T = TypeVar("T")
@@ -178,7 +180,17 @@ class MeshSession:
         if not installed.exists():
             if self.options.install:
                 removal.require_removable(implementation)
-                installer.install(cluster, visit.installing, implementation, self._progress)
+                process = str(Process.of(self._controller_pid))
+                installer.install(
+                    cluster,
+                    visit.installing,
+                    implementation,
+                    self._progress,
+                    process=process,
+                    fit=partial(visit.fit, implementation),
+                )
+                if removal.adopt(visit.installing, implementation, process):
+                    _write(self.shared / "mesh.ours", "")
             else:
                 installer.expect(visit.kube, implementation, self._progress)
             _write(installed, implementation.name)
@@ -188,7 +200,7 @@ class MeshSession:
         """End a visit: the run's namespaces first, then the mesh that it installed; say in one line what stays."""
         visit = self._visiting(cluster)
         message = visit.end()
-        if not self.options.install:
+        if not (self.shared / "mesh.ours").exists():
             return message
         if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
             return "; ".join(filter(None, (message, removal.keep(visit.installing, self.implementation))))

@@ -1,13 +1,15 @@
-"""``pytest-mesh implementation list``, ``show`` and ``check``: which implementations there are, and what is wrong with one.
+"""``pytest-mesh implementation list``, ``show``, ``check`` and ``remove``: which there are, and what is wrong with one.
 
-Exit codes: 0 nothing is wrong, 1 there are findings, 2 a file or a cluster cannot be read. Nothing that a file names is run.
+Exit codes: 0 nothing is wrong, 1 there are findings, 2 a file or a cluster cannot be read. Only ``remove`` runs what a file names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,31 @@ def check(name: str, suite: str, output: str, *, cluster: bool, kubeconfig: Path
         rows = [one.to_json() for one in findings]
         _emit({"file": loader.shown(path), "findings": rows, "notLookedAt": unseen}, output)
     sys.exit(1 if findings else 0)
+
+
+@command.command()
+@click.argument("name", metavar="NAME|FILE")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), help="The kubeconfig (default: kubectl's own).")
+@click.option("--context", default="", help="Its context (default: the current one).")
+def remove(name: str, context: str, *, kubeconfig: Path | None) -> None:
+    """Take off a cluster what --mesh-install put there and --mesh-keep left: only what carries the installation's label."""
+    from pytest_mesh.clusters.existing import contexts
+    from pytest_mesh.implementations import removal
+    from pytest_mesh.kube import Kube, KubeError
+
+    reading = _read(_locate(name))
+    if reading.implementation is None:
+        _complain(reading.findings)
+        sys.exit(2)
+    try:
+        chosen = contexts.choose(kubeconfig, context, told=True, environ=os.environ)
+        with tempfile.TemporaryDirectory() as directory:
+            path = contexts.write(chosen, Path(directory))
+            gone = removal.remove(Kube.load(path), path, reading.implementation, click.echo, kept=True)
+    except (MeshError, KubeError) as error:
+        raise _UnreadableError(str(error)) from error
+    if not gone:
+        raise _UnreadableError(f"context {chosen.context!r}: no run installed {reading.implementation.name!r} there")
 
 
 def _undeclarable(implementation: Implementation, suite: str) -> list[Finding]:

@@ -5,19 +5,19 @@ It is one installer for every file: what differs between meshes is data.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_mesh import documents
 from pytest_mesh.contracts import WORKLOAD_IMAGE, Cluster, HoldsImages, Image, Implementation, Json, Progress
 from pytest_mesh.failures import Infrastructure
-from pytest_mesh.implementations import commands, installed, presence
+from pytest_mesh.implementations import commands, foreign, installed, presence
 from pytest_mesh.implementations.installed import Made
 from pytest_mesh.implementations.presence import READY_SECONDS
 from pytest_mesh.implementations.running import workload_image
-from pytest_mesh.implementations.webhooks import injectors
 from pytest_mesh.kube import Kube, KubeError
 
 _KIND_SECONDS = 15.0
@@ -32,11 +32,19 @@ def images_of(implementation: Implementation) -> dict[str, Image]:
 
 
 def install(
-    cluster: Cluster, kube: Kube, implementation: Implementation, progress: Progress, *, beside: bool = False
+    cluster: Cluster,
+    kube: Kube,
+    implementation: Implementation,
+    progress: Progress,
+    *,
+    beside: bool = False,
+    process: str = "",
+    fit: Callable[[Sequence[Json]], list[Json]] = list,
 ) -> None:
     """Install what the file names, in its order; does nothing when this very thing is installed already.
 
     ``beside`` = another mesh is there or comes: the kinds that are defined already stay as they are.
+    ``process`` is written down as the installer; ``fit`` gives the documents as the cluster needs them.
     Raises ``Infrastructure`` with what could not be done.
     """
     started = time.monotonic()
@@ -44,12 +52,13 @@ def install(
     if implementation.already_there:
         expect(kube, implementation, progress)
         return
-    found = _manifests(implementation, cluster.kubeconfig)
+    found = fit(_manifests(implementation, cluster.kubeconfig))
     _mark_images(found, cluster, implementation)
     digest = hashlib.sha256(
         (documents.write(*found) + repr(implementation.install) + repr(sorted(implementation.images.items()))).encode()
     ).hexdigest()
-    record = installed.Record.of(implementation.name, beside=beside)
+    guest = cluster.backend == "existing"
+    record = installed.Record.of(implementation.name, beside=beside, guest=guest)
     before = record.read(kube)
     if before is not None and (before.name, before.digest) == (implementation.name, digest):
         progress(f"mesh: {implementation.name} is installed already")
@@ -57,24 +66,31 @@ def install(
     if before is not None and before.name != implementation.name:
         raise Infrastructure(
             f"cluster {cluster.name!r} has implementation {before.name!r} installed, not {implementation.name!r}: "
-            "--mesh-fresh starts another cluster"
+            + (f"pytest-mesh implementation remove {before.name}" if guest else "--mesh-fresh starts another cluster")
         )
     if before is None and not (beside and installed.any_beside(kube)):
         _refuse_foreign(cluster, kube, implementation, found)
     if beside:
         found = _without_known_kinds(kube, found)
-    made = list(before.made) if before is not None else []
+    # First of all, and at each object: a run that is killed leaves word, and the next one goes on from there.
+    if before is not None and not before.digest:
+        progress(f"mesh: {implementation.name} was left half installed: going on with it")
+    state = installed.Installed(name=implementation.name, digest="", process=process)
+    if before is not None:
+        state = dataclasses.replace(state, made=before.made, kept=before.kept)
+    record.make_room(kube, implementation.name)
+    record.write(kube, state)
+    labels = installed.labels(kube, implementation.name)
     for document in (*_missing_namespaces(kube, found), *found):
-        if _apply(kube, document) and Made.of(document) not in made:
-            made.append(Made.of(document))
-            # Each time: a run that is killed leaves word of what it made.
-            record.write(kube, implementation.name, "", made)
+        if _apply(kube, document, labels) and Made.of(document) not in state.made:
+            state = dataclasses.replace(state, made=(*state.made, Made.of(document)))
+            record.write(kube, state)
     for command in implementation.install:
         commands.run(command, cluster.kubeconfig)
     presence.require_control_plane(kube, implementation)
     _wait_bundles(kube, found)
     presence.require(kube, implementation, injection=_injects(implementation, found))
-    record.write(kube, implementation.name, digest, made)
+    record.write(kube, dataclasses.replace(state, digest=digest))
     if found or implementation.install:
         progress(f"mesh: {implementation.name} is up in {time.monotonic() - started:.1f} s")
 
@@ -119,31 +135,21 @@ def _missing_namespaces(kube: Kube, documents_: Sequence[Json]) -> list[Json]:
 
 
 def _refuse_foreign(cluster: Cluster, kube: Kube, implementation: Implementation, found: Sequence[Json]) -> None:
-    """Stop where somebody installed a mesh by hand: two of them on one cluster prove nothing of either.
-
-    On somebody's own cluster other webhooks are no business of ours, but a kind that is defined already is.
-    """
+    """Stop where somebody installed a mesh by hand: two of them on one cluster prove nothing of either."""
     judged = f"where that mesh is the one to judge, say already_there = true: {implementation.where('install')}"
+    if cluster.backend == "existing":
+        foreign.refuse(kube, cluster.name, found, judged)
+        return
     try:
-        configurations = kube.list(_WEBHOOKS)
-        existing = cluster.backend == "existing"
-        kinds = _known_kinds(kube) if existing else set()
+        names = [one["metadata"]["name"] for one in kube.list(_WEBHOOKS)]
     except KubeError as error:
         if error.status == 404:
             return
         raise Infrastructure(f"cluster {cluster.name!r}: {error}") from error
-    names = injectors(configurations) if existing else [str(one["metadata"]["name"]) for one in configurations]
     if names:
-        other = "leave --mesh-install out" if existing else "--mesh-fresh starts another cluster"
         raise Infrastructure(
             f"cluster {cluster.name!r} holds a mesh that was not installed by a run (webhook {names[0]!r}): "
-            f"{other}; {judged}"
-        )
-    taken = sorted(_kinds_of(found) & kinds)
-    if taken:
-        raise Infrastructure(
-            f"--mesh-install: cluster {cluster.name!r} has CustomResourceDefinition {taken[0]} already "
-            f"({len(taken)} of those to be installed): a mesh is there, or was; {judged}"
+            f"--mesh-fresh starts another cluster; {judged}"
         )
 
 
@@ -162,8 +168,10 @@ def _manifests(implementation: Implementation, kubeconfig: Path) -> list[Json]:
     return found
 
 
-def _apply(kube: Kube, document: Json) -> bool:
+def _apply(kube: Kube, document: Json, labels: Mapping[str, str]) -> bool:
     """Apply a document; wait for its kind, and for a webhook that is not up yet. Gives whether it made the object."""
+    own = {**(document["metadata"].get("labels") or {}), **labels}
+    document = {**document, "metadata": {**document["metadata"], "labels": own}}
     name = f"{document['kind']} {document['metadata']['name']}"
     deadline = time.monotonic() + _KIND_SECONDS
     while True:
@@ -218,5 +226,3 @@ def _known_kinds(kube: Kube) -> set[str]:
     }
 
 
-def _kinds_of(found: Sequence[Json]) -> set[str]:
-    return {str(one["metadata"]["name"]) for one in found if one["kind"] == _DEFINITION}

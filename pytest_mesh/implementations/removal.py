@@ -1,7 +1,12 @@
-"""Takes an implementation off a cluster that is not the run's own: the file's commands, then what the installation made."""
+"""Takes an implementation off a cluster that is not the run's own: the file's commands, then what the installation made.
+
+An object is removed only while it carries the installation's label: whoever
+took it over takes the label off.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,46 +14,65 @@ from pathlib import Path
 from pytest_mesh.contracts import Implementation, Progress
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.implementations import commands
-from pytest_mesh.implementations.installed import Made, Record
+from pytest_mesh.implementations.installed import LABEL, Installed, Made, Record, label_of
 from pytest_mesh.kube import Kube, KubeError
+from pytest_mesh.liveness import Process
 
 GONE_SECONDS = 90.0
 _POLL_SECONDS = 0.1
 
 
-def remove(kube: Kube, kubeconfig: Path, implementation: Implementation, progress: Progress) -> None:
-    """Remove what a run installed, last things first; return when it is gone.
+def adopt(kube: Kube, implementation: Implementation, process: str) -> bool:
+    """Take over what this run installed or a dead run left, so that this run removes it; whether there is such a thing.
 
-    Does nothing where the record names no installation of this implementation, or one that was kept on purpose.
-    Raises ``Infrastructure`` with everything that could not be removed.
+    A living run's mesh, and one that was kept on purpose, is left to itself.
     """
-    started = time.monotonic()
-    record = Record.of(implementation.name)
+    record = Record.of(implementation.name, guest=True)
     before = record.read(kube)
     if before is None or before.name != implementation.name or before.kept:
-        return
-    problems: list[str] = []
-    for command in implementation.remove:
-        try:
-            commands.run(command, kubeconfig)
-        except Infrastructure as error:
-            problems.append(str(error))
-    left = [one for one in reversed(before.made) if not _delete(kube, one, problems)]
-    problems += _wait_gone(kube, left)
+        return False
+    if before.process != process:
+        installer = Process.parse(before.process)
+        if installer is None or not installer.here or installer.running:
+            return False
+        record.write(kube, dataclasses.replace(before, process=process))
+    return True
+
+
+def remove(
+    kube: Kube, kubeconfig: Path, implementation: Implementation, progress: Progress, *, kept: bool = False
+) -> bool:
+    """Remove what runs installed, last things first; return when it is gone: True, or False where there is no such thing.
+
+    What was kept on purpose goes with ``kept`` only. Raises ``Infrastructure`` with everything that could not be removed.
+    """
+    started = time.monotonic()
+    record = Record.of(implementation.name, guest=True)
+    before = record.read(kube)
+    if before is None or before.name != implementation.name or (before.kept and not kept):
+        return False
+    problems = _run_commands(implementation, kubeconfig)
+    left = [one for one in reversed(before.made) if _delete(kube, one, before, problems)]
+    problems += _wait_gone(kube, [_path(kube, one) for one in left])
     if problems:
         raise Infrastructure(f"{implementation.name} is not wholly removed: {'; '.join(problems)}")
-    record.forget(kube)
+    problems = _wait_gone(kube, record.forget(kube))
+    if problems:
+        raise Infrastructure(f"{implementation.name} is removed, its record is not: {'; '.join(problems)}")
     progress(f"mesh: {implementation.name} is removed in {time.monotonic() - started:.1f} s")
+    return True
 
 
 def keep(kube: Kube, implementation: Implementation) -> str:
     """Write down that the mesh stays; say in one line how it goes."""
-    record = Record.of(implementation.name)
+    record = Record.of(implementation.name, guest=True)
     before = record.read(kube)
     if before is None or before.name != implementation.name:
         return ""
-    record.write(kube, before.name, before.digest, before.made, kept=True)
-    return f"mesh: {implementation.name} is kept: no later run removes it"
+    record.write(kube, dataclasses.replace(before, kept=True))
+    return (
+        f"mesh: {implementation.name} is kept; remove it with: pytest-mesh implementation remove {implementation.name}"
+    )
 
 
 def require_removable(implementation: Implementation) -> None:
@@ -64,26 +88,50 @@ def require_removable(implementation: Implementation) -> None:
         )
 
 
-def _delete(kube: Kube, one: Made, problems: list[str]) -> bool:
-    """Delete an object; whether there is nothing to wait for."""
+def _run_commands(implementation: Implementation, kubeconfig: Path) -> list[str]:
+    problems = []
+    for command in implementation.remove:
+        try:
+            commands.run(command, kubeconfig)
+        except Infrastructure as error:
+            problems.append(str(error))
+    return problems
+
+
+def _path(kube: Kube, one: Made) -> str:
+    return kube.resource(one.api_version, one.kind).path(one.namespace, one.name)
+
+
+def _delete(kube: Kube, one: Made, before: Installed, problems: list[str]) -> bool:
+    """Delete an object; whether its end is to be waited for."""
     try:
-        kube.delete(kube.resource(one.api_version, one.kind).path(one.namespace, one.name))
+        path = _path(kube, one)
+        found = kube.find(path)
+        if found is None:
+            return False
+        if (found["metadata"].get("labels") or {}).get(LABEL) != label_of(before.name):
+            problems.append(
+                f"{one.kind} {one.name} is left: it does not carry {LABEL}={label_of(before.name)} any more"
+            )
+            return False
+        uid = found["metadata"].get("uid")
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", **({"preconditions": {"uid": uid}} if uid else {})}
+        kube.request("DELETE", path, body=body)
     except KubeError as error:
-        if error.status != 404:
+        if error.status != 404:  # a kind that is gone took its objects along
             problems.append(f"{one.kind} {one.name}: {error.message}")
-        return True
-    return False
+        return False
+    return True
 
 
-def _wait_gone(kube: Kube, left: Sequence[Made]) -> list[str]:
+def _wait_gone(kube: Kube, paths: Sequence[str]) -> list[str]:
     """Wait for what is removed in its own time (namespaces, kinds with finalizers); name what stays."""
     deadline = time.monotonic() + GONE_SECONDS
     stays = []
-    for one in left:
-        path = kube.resource(one.api_version, one.kind).path(one.namespace, one.name)
+    for path in paths:
         while kube.find(path) is not None:
             if time.monotonic() > deadline:
-                stays.append(f"{one.kind} {one.name} is still there after {GONE_SECONDS:g} s")
+                stays.append(f"{path} is still there after {GONE_SECONDS:g} s")
                 break
             time.sleep(_POLL_SECONDS)
     return stays

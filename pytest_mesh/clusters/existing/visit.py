@@ -7,12 +7,13 @@ the mesh, ``end`` by the controller.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_mesh.clusters.existing import access
+from pytest_mesh.clusters.existing import access, pull_secrets
 from pytest_mesh.clusters.existing.bounds import Bounds
 from pytest_mesh.clusters.existing.cluster import ExistingCluster
-from pytest_mesh.contracts import Implementation, Progress
+from pytest_mesh.contracts import Implementation, Json, Progress
 from pytest_mesh.kube import Kube
 
 _SWEPT = "existing.swept"
@@ -23,6 +24,7 @@ class Visit:
 
     def __init__(self, cluster: ExistingCluster, *, run: str, controller: int, shared: Path) -> None:
         self._kube = Kube.load(cluster.kubeconfig)
+        self._cluster = cluster
         self._run = run
         self._swept = shared / _SWEPT
         self._bounds = Bounds(self._kube, run=run, controller=controller, pull_secret=cluster.pull_secret)
@@ -44,6 +46,17 @@ class Visit:
             return implementation
         return dataclasses.replace(implementation, root_secret=("", "", ""))
 
+    def fit(self, implementation: Implementation, documents: Sequence[Json]) -> list[Json]:
+        """Give an installation's documents with the registry's images, and with the Secret by which its pods pull them."""
+        found = self._cluster.fitted(documents, implementation.images)
+        if not self._cluster.pull_secret:
+            return found
+        secret = pull_secrets.read(self._kube, self._cluster.pull_secret)
+        places = dict.fromkeys(one["metadata"].get("namespace") for one in found if _runs_pods(one))
+        secrets = [{**secret, "metadata": {**secret["metadata"], "namespace": place}} for place in places if place]
+        first = [one for one in found if one["kind"] == "Namespace"]
+        return [*first, *secrets, *(one for one in found if one["kind"] != "Namespace")]
+
     def others(self) -> list[str]:
         """Give the namespaces of other runs: somebody may be using the mesh."""
         return self._bounds.others()
@@ -62,3 +75,7 @@ class Visit:
     def close(self) -> None:
         """End what runs in the background."""
         self._bounds.close()
+
+
+def _runs_pods(document: Json) -> bool:
+    return document["kind"] == "Pod" or "template" in (document.get("spec") or {})
