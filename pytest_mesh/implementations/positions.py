@@ -6,6 +6,7 @@ It reads text that ``tomllib`` has taken, so it checks nothing.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 
 Path = tuple[str | int, ...]
@@ -14,7 +15,7 @@ Path = tuple[str | int, ...]
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANK = re.compile(r"[ \t]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"|\'([^\'\n]*)\'')
+_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 _STRING = re.compile(
     r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'',
     re.DOTALL,
@@ -96,7 +97,7 @@ class _Scanner:
             match = quoted or bare
             if match is None:  # not TOML: tomllib has said so before
                 return tuple(parts)
-            parts.append(match[0] if quoted is None else quoted[1] if quoted[1] is not None else quoted[2])
+            parts.append(match[0] if quoted is None else next(iter(tomllib.loads(f"{quoted[0]} = 0"))))
             self._at = match.end()
             self._skip(_BLANK)
             if not self._text.startswith(".", self._at):
