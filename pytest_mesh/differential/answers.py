@@ -68,7 +68,8 @@ def answer_of(
     reached = sorted(arrivals)
     if reached:
         found["arrivals"] = ",".join(reached)
-    return Answer(aspects=tuple(sorted((name, value.replace(namespace, NAMESPACE)) for name, value in found.items())))
+    own = re.compile(re.escape(namespace), re.IGNORECASE)
+    return Answer(aspects=tuple(sorted((name, own.sub(NAMESPACE, value)) for name, value in found.items())))
 
 
 def refused(reason: str) -> Answer:

@@ -128,14 +128,24 @@ def projected(counts: Mapping[Answer, int], ignored: Collection[str]) -> Counter
         return Counter(counts)
     found: Counter[Answer] = Counter()
     for answer, count in counts.items():
-        found[Answer(aspects=tuple((name, value) for name, value in answer.aspects if name not in ignored))] += count
+        found[without(answer, ignored)] += count
     return found
 
 
-def _shares(counts: Counter[Answer]) -> str:
+def without(answer: Answer, ignored: Collection[str]) -> Answer:
+    """Give an answer without some aspects."""
+    return Answer(aspects=tuple((name, value) for name, value in answer.aspects if name not in ignored))
+
+
+def told_shares(counts: Mapping[str, int]) -> str:
+    """Give shares in words."""
     total = sum(counts.values())
+    return ", ".join(f"{100 * count / total:.1f} % {name}" for name, count in sorted(counts.items()))
+
+
+def _shares(counts: Counter[Answer]) -> str:
     names = Counter[str]()
     for answer, count in counts.items():
         aspects = dict(answer.aspects)
         names[f"{aspects.get('cluster', '-')} {aspects.get('workload', '-')} {aspects.get('status', '-')}"] += count
-    return ", ".join(f"{100 * count / total:.1f} % {name}" for name, count in sorted(names.items()))
+    return told_shares(names)

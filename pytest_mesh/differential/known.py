@@ -61,6 +61,11 @@ def unexplained(
     }
 
 
+def is_stale(one: Known, found: Iterable[Mapping[str, tuple[str, str]]]) -> bool:
+    """Whether the differences that its own case shows hold none that it explains."""
+    return not any(explaining([one], one.case.http, differences) for differences in found)
+
+
 def ignored(known: Iterable[Known], http: Sequence[Json]) -> frozenset[str]:
     """Give the aspects that entries take in whatever their values are: no sample tells them apart."""
     return frozenset(

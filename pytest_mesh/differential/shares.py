@@ -16,7 +16,7 @@ from typing import Literal
 ALPHA = 1e-6
 """The probability that two equal meshes are called different, at most, for each request that is drawn."""
 BETA = 1e-3
-DELTA = 0.25
+DELTA = 0.3
 """The difference of a share that is found in each request. A smaller one is found by what checks splits."""
 CAP = 1600
 """Answers of each mesh at most."""

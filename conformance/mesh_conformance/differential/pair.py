@@ -5,17 +5,20 @@ It asks and compares; what a difference is, is ``pytest_mesh.differential``'s to
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mesh_conformance.differential.side import Asked, Side
 from pytest_mesh.differential import known, shares
+from pytest_mesh.differential.known import Known
 from pytest_mesh.differential.answers import Answer, refused
-from pytest_mesh.differential.findings import Difference, contrast, projected
+from pytest_mesh.differential.findings import Difference, contrast, projected, told_shares
 from pytest_mesh.oracle.judging import judge
 from pytest_mesh.oracle.outcomes import Prediction
 from pytest_mesh.oracle.predicting import predict
@@ -26,8 +29,9 @@ from pytest_mesh.strategies.cells import Cell, Sent
 T = TypeVar("T")
 
 REPEATS = 2
-_DRAWS = (24, 48, 96, 192)
-"""Requests of one draw; the last one is repeated."""
+_FIRST_DRAW = 24
+_DRAW = 64
+"""Requests of one draw."""
 
 Place = tuple[int, Sent]
 """A cell's index in the push, and the request."""
@@ -42,6 +46,10 @@ class _Sample:
     answers: tuple[Counter[Answer], Counter[Answer]]
     verdicts: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
 
+    def projected(self, ignored: frozenset[str]) -> tuple[Counter[Answer], Counter[Answer]]:
+        """Give the answers without aspects in which the meshes are known to differ."""
+        return projected(self.answers[0], ignored), projected(self.answers[1], ignored)
+
 
 @dataclass(slots=True)
 class Pair:
@@ -49,12 +57,14 @@ class Pair:
 
     first: Side
     second: Side
-    known: tuple[known.Known, ...] = ()
+    known: tuple[Known, ...] = ()
     explained: Counter[str] = field(default_factory=Counter)
     """By entry: requests whose difference it explains."""
     sampled: int = 0
     """Requests that were drawn until a verdict on their shares."""
     undecided: int = 0
+    seconds: Counter[str] = field(default_factory=Counter)
+    """By what was done."""
 
     def both(self, one: Callable[[], T], other: Callable[[], T]) -> tuple[T, T]:
         """Do two things at once."""
@@ -70,7 +80,8 @@ class Pair:
         """Push cells, send their requests so many times, and give what differs and is not known; ``draw`` = shares too."""
         if not cells:
             return []
-        self.push(cells)
+        with self._timed("pushes"):
+            self.push(cells)
         found = self._refusals(cells)
         places = [
             (index, sent)
@@ -78,7 +89,8 @@ class Pair:
             if index not in self.first.refused and index not in self.second.refused
             for sent in cell.requests
         ]
-        samples = self._ask(cells, places, repeats)
+        with self._timed("requests"):
+            samples = self._ask(cells, places, repeats)
         suspects = [one for one in samples if self._is_suspect(cells, one)]
         drawn = {id(one) for one in suspects}
         if draw:
@@ -87,7 +99,33 @@ class Pair:
         found += self._against_the_oracle(cells, samples)
         return found
 
+    def probe(self, found: Difference, times: int) -> int:
+        """Push one cell again and say how many of so many more answers of each differ in the same aspects."""
+        self.push([found.cell])
+        if self.first.refused or self.second.refused:
+            return times if found.kind == "validation" else 0
+        samples = [sample for _ in range(times) for sample in self._ask([found.cell], [(0, found.request)], 1)]
+        told = [*self._told([found.cell], samples), *self._against_the_oracle([found.cell], samples)]
+        return sum(one.signature == found.signature for one in told)
+
+    def stale(self) -> list[Known]:
+        """Try the case of every known difference; give the entries that nothing is left of."""
+        plain = Pair(first=self.first, second=self.second)
+        cases = [one.case for one in self.known]
+        found = plain.differences(cases, draw=False) if cases else []
+        return [
+            one
+            for one in self.known
+            if known.is_stale(one, [difference.aspects for difference in found if difference.cell == one.case])
+        ]
+
     # ------------------------------------------------------------ inside
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[what] += time.monotonic() - began  # type: ignore[assignment]
 
     def _refusals(self, cells: Sequence[Cell]) -> list[Difference]:
         found = []
@@ -145,43 +183,68 @@ class Pair:
         return known.unexplained(self.known, cell.http, differences)
 
     def _draw(self, cells: Sequence[Cell], suspects: Sequence[_Sample]) -> list[Difference]:
-        pending, found = list(suspects), []
-        self.sampled += len(pending)
-        for sample in pending:
-            ignored = known.ignored(self.known, cells[sample.place[0]].http)
-            for number in (0, 1):
-                counts = sample.answers[number]
-                kept = projected(counts, ignored)
-                counts.clear()
-                counts.update(kept)
-        turn = 0
-        while pending:
-            draw = _DRAWS[min(turn, len(_DRAWS) - 1)]
-            self._gather(pending, draw)
-            turn += 1
-            left = []
-            for sample in pending:
-                ignored = known.ignored(self.known, cells[sample.place[0]].http)
-                one, other = (projected(counts, ignored) for counts in sample.answers)
-                compared = shares.compare(one, other)
-                if compared.decision == "different":
-                    found += self._told(cells, [sample])
-                elif compared.decision == "undecided":
-                    if min(compared.drawn) < shares.CAP:
-                        left.append(sample)
-                    else:
-                        self.undecided += 1
-            pending = left
+        """Send each request until the shares of its answers are the same or different; give the different ones."""
+        self.sampled += len(suspects)
+        found: list[Difference] = []
+        pending = list(suspects)
+        with self._timed("draws"):
+            while pending:
+                self._gather(pending, _FIRST_DRAW)
+                pending = [
+                    one for one in pending if self._is_open(cells, one, one.projected(self._ignored(cells, one)), found)
+                ]
+                plain = [one for one in pending if _is_plain(one.projected(self._ignored(cells, one)))]
+                self._count(cells, plain, found)
+                pending = [one for one in pending if one not in plain]
         return found
 
-    def _told(self, cells: Sequence[Cell], samples: Sequence[_Sample]) -> list[Difference]:
+    def _count(self, cells: Sequence[Cell], samples: Sequence[_Sample], found: list[Difference]) -> None:
+        """Go on with requests whose answers are told apart by version and status alone: counting them is faster."""
+        counted = {id(one): _both_coarse(one.projected(self._ignored(cells, one))) for one in samples}
+        pending = list(samples)
+        while pending:
+
+            def drawn(side: Side, asked: Sequence[_Sample] = tuple(pending)) -> list[Counter[str]]:
+                return [side.count(one.place[1].request(side.host(one.place[0]), cast.TARGET), _DRAW) for one in asked]
+
+            for number, counts in enumerate(self.both(partial(drawn, self.first), partial(drawn, self.second))):
+                for sample, more in zip(pending, counts, strict=True):
+                    counted[id(sample)][number].update(more)
+            pending = [one for one in pending if self._is_open(cells, one, counted[id(one)], found)]
+
+    def _is_open(
+        self,
+        cells: Sequence[Cell],
+        sample: _Sample,
+        counts: tuple[Counter[Any], Counter[Any]],
+        found: list[Difference],
+    ) -> bool:
+        """Whether more has to be drawn; a difference goes into ``found``."""
+        compared = shares.compare(*counts)
+        if compared.decision == "different":
+            found += self._told(cells, [sample], counts)
+        elif compared.decision == "undecided":
+            if min(compared.drawn) < shares.CAP:
+                return True
+            self.undecided += 1
+        return False
+
+    def _ignored(self, cells: Sequence[Cell], sample: _Sample) -> frozenset[str]:
+        return known.ignored(self.known, cells[sample.place[0]].http)
+
+    def _told(
+        self, cells: Sequence[Cell], samples: Sequence[_Sample], counts: tuple[Counter[Any], Counter[Any]] | None = None
+    ) -> list[Difference]:
+        """Give differences; of shares alone where the answers themselves are the same (``counts`` has their numbers)."""
         found = []
         for sample in samples:
             index, sent = sample.place
             cell = Cell(http=cells[index].http, requests=(sent,))
-            ignored = known.ignored(self.known, cell.http)
-            one, other = (projected(counts, ignored) for counts in sample.answers)
-            left = self._unexplained(cell, contrast(one, other))
+            one, other = sample.projected(known.ignored(self.known, cell.http))
+            differences = contrast(one, other)
+            if counts and (not differences or "shares" in differences):
+                differences = {"shares": (told_shares(counts[0]), told_shares(counts[1]))}
+            left = self._unexplained(cell, differences)
             if left:
                 found.append(
                     Difference(
@@ -190,7 +253,7 @@ class Pair:
                         oracle=sample.prediction.explain(),
                         kind="shares" if set(left) == {"shares"} else "answers",
                         answers=(_common(one), _common(other)),
-                        counts=(sum(one.values()), sum(other.values())),
+                        counts=(counts[0].total(), counts[1].total()) if counts else (one.total(), other.total()),
                     )
                 )
         return found
@@ -229,6 +292,26 @@ def _one_of_each_split(samples: Sequence[_Sample]) -> list[_Sample]:
             ways = tuple((way.host, way.subset, way.port, way.status, way.probability) for way in outcomes)
             found.setdefault((one.place[0], ways), one)
     return list(found.values())
+
+
+def _coarse(counts: Counter[Answer]) -> Counter[str]:
+    """Count answers as workloads count them: by version, or by the status that a proxy gave."""
+    found = Counter[str]()
+    for answer, count in counts.items():
+        aspects = dict(answer.aspects)
+        version = aspects["workload"].rpartition("-")[2]
+        found[version if "host" in aspects else f"status {aspects.get('status', aspects.get('failure'))}"] += count
+    return found
+
+
+def _both_coarse(answers: tuple[Counter[Answer], Counter[Answer]]) -> tuple[Counter[str], Counter[str]]:
+    return _coarse(answers[0]), _coarse(answers[1])
+
+
+def _is_plain(counts: tuple[Counter[Answer], Counter[Answer]]) -> bool:
+    """Whether each version and status has one and the same answer in both meshes."""
+    kinds = counts[0].keys() | counts[1].keys()
+    return len(kinds) == len(_coarse(Counter(kinds)))
 
 
 def _common(counts: Counter[Answer]) -> str:

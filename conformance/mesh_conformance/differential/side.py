@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
-from pytest_mesh.contracts import CONTROL_PORT, Batch, Json, Observation, Request
+from pytest_mesh.contracts import CONTROL_PORT, Batch, Counts, Json, Observation, Request
 from pytest_mesh.differential.access_logs import Entry, entries
 from pytest_mesh.differential.answers import Answer, answer_of, workload
 from pytest_mesh.failures import Infrastructure, NotConverged
@@ -90,6 +91,20 @@ class Side:
                     self.refused[index] = reason
         self._pass_gate([index for index in range(len(cells)) if index not in self.refused])
 
+    def apply(self, documents: Sequence[Json]) -> list[Json]:
+        """Apply documents as the mesh's own, all at once; give what is stored."""
+        labels = object_labels(self.namespace.implementation)
+        owned = [
+            {**one, "metadata": {**one["metadata"], "labels": {**one["metadata"].get("labels", {}), **labels}}}
+            for one in documents
+        ]
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            return list(writers.map(lambda one: self.namespace.kube.apply(one, namespace=self.namespace.name), owned))
+
+    def pass_sentinel(self) -> None:
+        """Apply one more VirtualService and wait for it: what was applied before it came to the proxy before it."""
+        self.push([Cell(http=({"directResponse": {"status": 200}},))])
+
     def ask(self, requests: Sequence[Request]) -> list[Asked]:
         """Send each request once, in order; give what came of each, in the same order."""
         if not requests:
@@ -112,6 +127,13 @@ class Side:
             )
             for index in range(len(named))
         ]
+
+    def count(self, request: Request, times: int) -> Counter[str]:
+        """Send one request so many times; count answers by version, and what else came by what it was."""
+        self.requests += times
+        batch = Batch(requests=(request,), count=times, connections=_CONNECTIONS, record="counts")
+        counts = Counts.from_json(self._call(batch))
+        return Counter({**counts.counts, **counts.failures})
 
     def answer(self, asked: Asked) -> Answer:
         """Give the form in which two meshes' answers are compared."""
@@ -149,22 +171,25 @@ class Side:
                 time.sleep(_POLL_SECONDS)
 
     def _send(self, batch: Batch) -> list[Observation]:
+        return [Observation.from_json(item) for item in self._call(batch)["observations"]]
+
+    def _call(self, batch: Batch) -> Json:
         seconds = 60 + max(request.timeout for request in batch.requests) * 10
         try:
-            answer = self.namespace.kube.proxy(
+            return self.namespace.kube.proxy(
                 self.namespace.name, self.client.pod, CONTROL_PORT, "/v1/batch", batch.to_json(), seconds=seconds
             )
         except KubeError as error:
             raise Infrastructure(
                 f"{self.name}: no answer from the workload {self.namespace.name}/{self.client.pod}: {error}"
             ) from error
-        return [Observation.from_json(item) for item in answer["observations"]]
 
     def _logged(
         self, run: str, observations: Mapping[int, Observation], began: float, ended: float
     ) -> tuple[dict[str, list[Entry]], dict[str, list[str]]]:
         """Read what the proxies logged of a run's requests, once they have had time to; by ``x-request-id``."""
         deadline = time.monotonic() + _LOG_SECONDS
+        since = datetime.fromtimestamp(began - 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         wanted = {f"{run}-{index}" for index, one in observations.items() if one.status}
         answered = {
             (f"{run}-{index}", workload(one.echo.pod)) for index, one in observations.items() if one.echo is not None
@@ -172,7 +197,6 @@ class Side:
         while True:
             time.sleep(max(0.0, ended + _FLUSH_SECONDS - time.monotonic()))
             ended = time.monotonic()
-            since = int(time.time() - began) + 2
             logged: dict[str, list[Entry]] = defaultdict(list)
             arrived: dict[str, list[str]] = defaultdict(list)
             for one in self._entries(self.client.pod, run, since):
@@ -185,16 +209,16 @@ class Side:
             if wanted <= logged.keys() and answered <= seen:
                 return logged, arrived
             if time.monotonic() > deadline:
-                absent = sorted(wanted - logged.keys()) or sorted(answered - seen)
+                absent = sorted(wanted - logged.keys()) or sorted(key for key, _ in answered - seen)
                 raise Infrastructure(
                     f"{self.name}: the proxies' access logs say nothing of {len(absent)} requests after "
                     f"{_LOG_SECONDS:g} s, {absent[0]} for one: the mesh must log to /dev/stdout in Istio's default format"
                 )
 
-    def _entries(self, pod: str, run: str, since: int) -> Iterable[Entry]:
+    def _entries(self, pod: str, run: str, since: str) -> Iterable[Entry]:
         container = self.namespace.implementation.proxy_container
         path = f"/api/v1/namespaces/{self.namespace.name}/pods/{pod}/log"
-        text = self.namespace.kube.request("GET", path, params={"container": container, "sinceSeconds": str(since)})
+        text = self.namespace.kube.request("GET", path, params={"container": container, "sinceTime": since})
         lines = text.decode("utf-8", "replace").splitlines()
         return entries(line for line in lines if run in line)
 

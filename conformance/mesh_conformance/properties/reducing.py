@@ -6,20 +6,28 @@ Pure but for the function that tries; it knows no mesh.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
-from mesh_conformance.properties.cell_stage import Disagreement
 from pytest_mesh.strategies.cells import Cell
 from pytest_mesh.strategies.reductions import steps
 
-Try = Callable[[Sequence[Cell]], list[Disagreement]]
-"""Pushes cells and gives those that still fail."""
+
+class Failing(Protocol):
+    """What a cell shows."""
+
+    @property
+    def cell(self) -> Cell:
+        """The cell, with the one request that shows it."""
+
+
+F = TypeVar("F", bound=Failing)
 
 BATCH = 100
 """Cells of one push."""
 
 
-def reduce(found: Disagreement, attempt: Try, *, rounds: int) -> Disagreement:
-    """Give the smallest failing cell that so many pushes lead to."""
+def reduce(found: F, attempt: Callable[[Sequence[Cell]], list[F]], *, rounds: int) -> F:
+    """Give the smallest failing cell that so many pushes lead to; ``attempt`` pushes cells and gives those that still fail."""
     for _ in range(rounds):
         candidates = steps(found.cell, BATCH)
         failing = attempt(candidates) if candidates else []

@@ -82,3 +82,20 @@ def test_a_follower_gets_each_line_as_it_comes_and_ends_with_the_run(tmp_path):
         return seen
 
     assert asyncio.run(asyncio.wait_for(scene(), 5)) == [b"one\n", b"two\n", b"rest"]
+
+
+def test_a_long_log_is_read_from_a_moment_on(tmp_path):
+    """Whatever the moment: before the first line, between two, at one, after the last."""
+    stamps = [container_logs.timestamp(second * 10**9) for second in range(1, 6001)]
+    path = tmp_path / "0.log"
+    path.write_text("".join(f"{stamp} stdout F line {number} {'x' * 40}\n" for number, stamp in enumerate(stamps)))
+
+    async def first(since: str) -> bytes:
+        text = b"".join([chunk async for chunk in container_logs.read(path, None, since=since)])
+        return text.partition(b"\n")[0]
+
+    for number in (0, 1, 2999, 3000, 5998, 5999):
+        assert asyncio.run(first(stamps[number])).startswith(f"line {number} ".encode())
+        between = container_logs.timestamp((number + 1) * 10**9 - 1)
+        assert asyncio.run(first(between)).startswith(f"line {number} ".encode())
+    assert asyncio.run(first(container_logs.timestamp(7000 * 10**9))) == b""

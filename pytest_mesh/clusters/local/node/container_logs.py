@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import collections
 import datetime as dt
+import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
 _PART: Final = 16384
+_NEAR: Final = 65536
+"""Bytes of a log that are read through rather than searched."""
 
 
 def timestamp(nanoseconds: int) -> str:
@@ -100,6 +103,7 @@ async def read(
     """
     left = limit
     with path.open("rb") as file:
+        _seek(file, since)
         lines = [line for line in file.readlines() if line[:30].decode() >= since]
         if tail is not None:
             lines = _tail(lines, tail)
@@ -117,6 +121,22 @@ async def read(
                     return
                 await run.changed()
                 lines = file.readlines()
+
+
+def _seek(file: BinaryIO, since: str) -> None:
+    """Go to a line's beginning, before the first one of ``since`` and near it: lines stand by their time."""
+    low, high = 0, file.seek(0, os.SEEK_END)
+    while since and high - low > _NEAR:
+        middle = (low + high) // 2
+        file.seek(middle)
+        file.readline()
+        start = file.tell()
+        line = file.readline()
+        if line and line[:30].decode() < since:
+            low = start
+        else:
+            high = middle
+    file.seek(low)
 
 
 def _tail(lines: list[bytes], count: int) -> list[bytes]:
