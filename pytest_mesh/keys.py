@@ -42,6 +42,23 @@ def feature_of(item: pytest.Item) -> str:
     return str(marker.args[0]) if marker is not None and marker.args else ""
 
 
+FIXTURES = (
+    "mesh",
+    "mesh_cluster",
+    "mesh_evidence",
+    "mesh_namespace",
+    "mesh_outside",
+    "mesh_pair",
+    "mesh_settings",
+)
+"""Names of the plugin's fixtures."""
+
+
+def is_mesh_test(item: pytest.Item) -> bool:
+    """Whether a test is a check of a feature, or asks for a mesh."""
+    return bool(feature_of(item)) or any(name in FIXTURES for name in getattr(item, "fixturenames", ()))
+
+
 def check_name(item: pytest.Item) -> str:
     """Give a test's name for reports: from its top package on, so that it is the same wherever the suite lies."""
     path = item.path

@@ -53,6 +53,12 @@ ROWS = (
         help="which mesh is judged: reference, istio, none, or an implementation file (TOML)",
     ),
     Row(name="report", default="", metavar="FILE", help="write the ConformanceReport (YAML) here"),
+    Row(name="report-html", default="", metavar="FILE", help="write the report as one HTML page here"),
+    Row(
+        name="report-ndjson", default="", metavar="FILE", help="write what happens as it happens here, one JSON a line"
+    ),
+    Row(name="expected-failures", default="", metavar="FILE", help="checks that may fail, each with its reason (YAML)"),
+    Row(name="shard", default="", metavar="I/N", help="run the I-th of N parts (pytest-mesh report merge joins them)"),
     Row(
         name="keep",
         default="never",
@@ -94,6 +100,7 @@ ROWS = (
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _REGISTRY = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+_SHARD = re.compile(r"[1-9]\d{0,2}/[1-9]\d{0,2}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _ONLY_EXISTING = ("kubeconfig", "context", "install", "image-registry", "image-tag", "image-pull-secret")
 _NOT_EXISTING = {
@@ -111,6 +118,10 @@ class Options:
     cluster: str
     implementation: str
     report: str
+    report_html: str
+    report_ndjson: str
+    expected_failures: str
+    shard: str
     keep: Keep
     fresh: bool
     cluster_name: str
@@ -159,6 +170,10 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
         cluster=values["cluster"],
         implementation=values["implementation"],
         report=values["report"],
+        report_html=values["report-html"],
+        report_ndjson=values["report-ndjson"],
+        expected_failures=_file(config, "expected-failures", values),
+        shard=_shard(values["shard"]),
         keep=cast(Keep, values["keep"]),
         fresh=_switch("fresh", values),
         cluster_name=_cluster_name(values["cluster-name"]),
@@ -240,6 +255,12 @@ def _refuse_useless(cluster: str, sources: Mapping[str, Source]) -> None:
     for name in _ONLY_EXISTING:
         if cluster in {"local", "kind"} and sources[name] == "flag":
             raise pytest.UsageError(f"--mesh-{name}: is for --mesh-cluster=existing, not {cluster}")
+
+
+def _shard(text: str) -> str:
+    if text and not (_SHARD.fullmatch(text) and int(text.partition("/")[0]) <= int(text.partition("/")[2])):
+        raise pytest.UsageError(f"--mesh-shard: {text!r}: want I/N, such as 1/4: the I-th of N parts")
+    return text
 
 
 def _image_registry(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mesh import hooks, options
+from pytest_mesh import hooks, options, selection
 from pytest_mesh.fixtures import (
     mesh,
     mesh_cluster,
@@ -21,7 +21,7 @@ from pytest_mesh.fixtures import (
     mesh_pair,
     mesh_settings,
 )
-from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, RUN, TestState, feature_of
+from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, RUN, TestState, check_name, feature_of, is_mesh_test
 from pytest_mesh.report import gathering
 from pytest_mesh.report.gathering import Collector
 from pytest_mesh.run import Run
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.help and not config.option.version:
         run = config.stash[RUN] = Run(config)
         if not run.worker:
-            config.pluginmanager.register(Collector(run), "mesh-collector")
+            config.pluginmanager.register(Collector(run, config.invocation_params.dir), "mesh-collector")
 
 
 def pytest_mesh_backends(config: pytest.Config) -> Mapping[str, Backend]:
@@ -73,14 +73,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 # ------------------------------------------------------------ collection
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the run is not for: two meshes share a cluster for the tests that compare them, and for no other."""
-    differential = bool(config.stash[RUN].options.differential)
-    left = [
-        item
-        for item in items
-        if _is_mesh_test(item) and differential != (item.get_closest_marker("mesh_differential") is not None)
-    ]
+    """Leave out what the run is not for, before anybody else chooses."""
+    run = config.stash[RUN]
+    selection.refuse_unknown_waivers(run, items)
+    left = [*selection.not_this_kind(run, items), *selection.other_shards(run, items)]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in set(left)]
@@ -89,14 +87,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     run = session.config.stash[RUN]
     # The hook is called only where there is a check: a suite's catalogue is not loaded for others.
-    named = {(item.nodeid, feature_of(item)) for item in session.items if feature_of(item)}
-    unknown = sorted(f"{node}: feature {name!r}" for node, name in named if name not in run.features)
+    named = {item.nodeid: (check_name(item), feature_of(item)) for item in session.items if feature_of(item)}
+    unknown = sorted(f"{node}: feature {name!r}" for node, (_, name) in named.items() if name not in run.features)
     if unknown:
         raise pytest.UsageError(f"not in the catalogue of features: {'; '.join(unknown)}")
     if named:
         _check_declared(run)
     if named and run.worker:
-        run.share_features()
+        run.share_features(named)
 
 
 # ------------------------------------------------------------ a test
@@ -107,7 +105,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     run = item.config.stash[RUN]
     run.current = item
     item.stash[RECORDS] = TestState()
-    if not _is_mesh_test(item) or not run.worker:
+    if not is_mesh_test(item) or not run.worker:
         return (yield)
     exclusive = item.get_closest_marker("mesh_exclusive") is not None
     with run.session().turn(exclusive=exclusive):
@@ -130,9 +128,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     gathering.shorten(call)
     report: pytest.TestReport = yield
-    if RECORDS in item.stash and _is_mesh_test(item):
+    if RECORDS in item.stash and is_mesh_test(item):
         gathering.note(item, call, report, item.config.stash[RUN])
     return report
+
+
+def pytest_report_teststatus(report: Any, config: pytest.Config) -> Any:
+    """With ``-v``, show what a check rests on where it says PASSED."""
+    line = getattr(report, "mesh_line", "")
+    if line and report.when == "call" and report.passed and config.option.verbose > 0:
+        return "passed", ".", (f"PASSED ({line})", {"green": True})
+    return None
 
 
 # ------------------------------------------------------------ the run
@@ -172,7 +178,3 @@ def _check_declared(run: Run) -> None:
     lines = [str(one) for one in undeclarable(run.implementation, run.features)]
     if lines:
         raise pytest.UsageError("\n".join(lines))
-
-
-def _is_mesh_test(item: pytest.Item) -> bool:
-    return bool(feature_of(item)) or any(name in __all__ for name in getattr(item, "fixturenames", ()))

@@ -24,6 +24,7 @@ from pytest_mesh.options import Options, resolve, unknown
 
 if TYPE_CHECKING:
     from pytest_mesh.namespace import MeshNamespace
+    from pytest_mesh.report.waivers import Waiver
     from pytest_mesh.session import MeshSession
 
 _POLL_SECONDS = 0.1
@@ -57,6 +58,10 @@ class Run:
         self.failed = False
         self.notices: list[str] = []
         """Lines for the terminal's summary."""
+        self.lost: dict[str, str] = {}
+        """By node id: what a worker was at when it died, and how that was told."""
+        self.waivers: Mapping[str, Waiver] = self._read_waivers()
+        """Expected failures by check."""
         self.current: pytest.Item | None = None
         """The test that runs in this process."""
         self._rescued: list[tuple[BaseException, str]] = []
@@ -92,13 +97,21 @@ class Run:
                 self._features = _read_features(self._shared / "features.json")
         return self._features
 
-    def share_features(self) -> None:
-        """Tell the controller of the features (worker only): under --pyargs it loads no suite's conftest itself."""
-        if self.features:
-            rows = [{"id": one.id, "profile": one.profile, "level": one.level} for one in self.features.values()]
-            partial = self.shared() / f"features.{os.getpid()}"
-            partial.write_text(json.dumps(rows))
-            partial.rename(self.shared() / "features.json")
+    def share_features(self, checks: Mapping[str, tuple[str, str]]) -> None:
+        """Tell the controller of the features and the checks (worker only): it collects nothing itself.
+
+        ``checks`` gives each node's check name and feature.
+        """
+        rows = [{"id": one.id, "profile": one.profile, "level": one.level} for one in self.features.values()]
+        for name, data in (("features.json", rows), ("checks.json", checks)):
+            partial = self.shared() / f"{name}.{os.getpid()}"
+            partial.write_text(json.dumps(data))
+            partial.rename(self.shared() / name)
+
+    def told_checks(self) -> Mapping[str, tuple[str, str]]:
+        """Give what the workers collected: each node's check name and feature."""
+        path = self.shared() / "checks.json"
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def session(self) -> MeshSession:
         """Give the session; the first call makes it."""
@@ -236,6 +249,17 @@ class Run:
         if name in self.backends:
             return
         raise pytest.UsageError(unknown("--mesh-cluster", name, self.backends))
+
+    def _read_waivers(self) -> Mapping[str, Waiver]:
+        if not self.options.expected_failures:
+            return {}
+        from pytest_mesh.report.waivers import WaiverError, read
+
+        path = Path(self.options.expected_failures)
+        try:
+            return read(path.read_text(errors="replace"), source=path.name)
+        except WaiverError as error:
+            raise pytest.UsageError(f"--mesh-expected-failures: {error}") from error
 
     def _find_implementation(self) -> Path:
         from pytest_mesh.implementations.choice import choose

@@ -1,4 +1,4 @@
-"""From pytest's reports to evidence, and from evidence to the run's end: exit code, table, report file.
+"""From pytest's reports to evidence, and from evidence to the run's end: exit code and table.
 
 ``note`` runs where the test runs (a worker, perhaps); what it writes travels on
 the report. Everything else runs on the controller only, after all workers.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from pytest_mesh.contracts import Evidence
 from pytest_mesh.failures import Infrastructure, MeshError
 from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, TestState, check_name, feature_of
 from pytest_mesh.kube import KubeError
+from pytest_mesh.report import writing
+from pytest_mesh.report.events import Events
 from pytest_mesh.report.verdict import exit_code, outcome_of
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
         state.message = reason.removeprefix(NOT_APPLICABLE)
     elif report.passed and phase == "call" and state.outcome is None:
         state.outcome = "passed"
+        vars(report)["mesh_line"] = evidence_line(state.record.evidence)
     if phase == "teardown":
         _close(item, report, state)
 
@@ -65,6 +69,8 @@ def _note_failure(
     if state.outcome in {None, "passed"} or outcome == "failed":
         state.outcome = outcome
         state.message = str(error)[:_MESSAGE_CHARACTERS] or type(error).__name__
+    if outcome == "failed" and _waive(item, report, run, state, error):
+        outcome = "waived"
     vars(report)["mesh_outcome"] = outcome  # travels to the controller with the report
     if isinstance(error, Infrastructure):
         told = run.told(error)
@@ -80,6 +86,24 @@ def _note_failure(
         state.bundle = str(bundle.save(run.artifacts, check_name(item), report.longreprtext, state.namespaces))
     if state.bundle:
         report.sections.append(("mesh", f"evidence is saved in {state.bundle}"))
+
+
+def _waive(item: pytest.Item, report: pytest.TestReport, run: Run, state: TestState, error: BaseException) -> bool:
+    """Turn an expected failure into what pytest calls xfailed; say why where one is listed and does not count."""
+    waiver = run.waivers.get(check_name(item))
+    if waiver is None:
+        return False
+    if not waiver.excuses(str(error), _today()):
+        why = f"until {waiver.expires}" if waiver.expired(_today()) else f"with {waiver.signature!r} in its message"
+        report.sections.append(("mesh", f"this check is expected to fail {why} (--mesh-expected-failures)"))
+        return False
+    report.outcome = "skipped"
+    vars(report)["wasxfail"] = f"expected: {waiver.reason}"
+    facts = waiver.to_json()
+    del facts["id"]
+    state.outcome = "waived"
+    state.record.facts(waiver=facts)
+    return True
 
 
 def _close(item: pytest.Item, report: pytest.TestReport, state: TestState) -> None:
@@ -107,12 +131,21 @@ def _close(item: pytest.Item, report: pytest.TestReport, state: TestState) -> No
 class Collector:
     """Registered on the controller: takes what the reports carry."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, directory: Path) -> None:
         self._run = run
+        target = run.options.report_ndjson
+        self._events = Events(directory / target if target else None)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close the events' file with the run's exit code."""
+        self._events.end(int(session.exitstatus))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count failures and keep evidence."""
         run = self._run
+        if report.failed and report.when not in {"setup", "call", "teardown"}:
+            run.lost[report.nodeid] = str(report.longrepr)
         if report.failed:
             if getattr(report, "mesh_outcome", "failed") in _UNPROVEN:
                 run.unproven += 1
@@ -132,24 +165,70 @@ class Collector:
             )
             run.unproven += evidence.outcome == "inconclusive"
         run.evidence[report.nodeid] = evidence
+        self._events.check(evidence)
 
 
 def conclude(session: pytest.Session, run: Run) -> None:
-    """Set the run's exit code and write the report file."""
+    """Set the run's exit code and write the reports."""
+    _account_for_all(session, run)
     suite = [one for one in run.evidence.values() if one.feature]
+    stale = _stale(run)
+    run.notices += [f"expected failures: {line}" for line in stale]
     session.exitstatus = exit_code(
-        int(session.exitstatus), failures=run.failures, unproven=run.unproven, suite=suite or None
+        int(session.exitstatus),
+        failures=run.failures,
+        unproven=run.unproven,
+        suite=suite or None,
+        stale_waivers=len(stale),
     )
     run.failed = session.exitstatus != 0
-    if run.options.report and run.evidence:
-        path = session.config.invocation_params.dir / run.options.report
-        try:
-            _write_report(path, run, int(session.exitstatus))
-        except OSError as error:
-            run.notices.append(f"report: {path}: {error.strerror}")
-            session.exitstatus = max(int(session.exitstatus), 1)
-        else:
-            run.notices.append(f"report: {path}")
+    for failure in writing.write(session.config.invocation_params.dir, run, int(session.exitstatus)):
+        run.notices.append(f"report: {failure}")
+        session.exitstatus = max(int(session.exitstatus), 1)
+
+
+def _account_for_all(session: pytest.Session, run: Run) -> None:
+    """Give every collected check its evidence: a report that says nothing of a lost one would be a silence."""
+    own = {item.nodeid: (check_name(item), feature_of(item)) for item in getattr(session, "items", ()) or ()}
+    checks = {node: told for node, told in {**own, **run.told_checks()}.items() if told[1]}
+    if not run.evidence and not run.lost:
+        return  # nothing ran: there is nothing to give an account of
+    for node, (check, feature) in checks.items():
+        if node in run.evidence:
+            continue
+        lost = run.lost.get(node)
+        run.evidence[node] = Evidence(
+            check=check,
+            feature=feature,
+            outcome="skipped" if lost is None else "failed",
+            message="not run: the run ended before it" if lost is None else f"the worker died: {lost}",
+        )
+
+
+def _stale(run: Run) -> list[str]:
+    if not run.waivers:
+        return []
+    from pytest_mesh.report.waivers import stale
+
+    return stale(run.waivers, run.evidence.values(), _today())
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def evidence_line(facts: Mapping[str, Any]) -> str:
+    """Give in a few words what a passed check rests on; empty where it left no figures."""
+    words = []
+    if "requests" in facts:
+        words.append(f"{facts['requests']} requests")
+    if "cells" in facts:
+        words.append(f"{facts['cells']} cells")
+    if isinstance(facts.get("delta"), float):
+        words.append(f"delta {100 * facts['delta']:g} points, e-value {facts.get('eValue', 0):.2g}")
+    if "gateSeconds" in facts:
+        words.append(f"in the proxies after {facts['gateSeconds']:.2f} s")
+    return ", ".join(words)
 
 
 def print_summary(reporter: Any, run: Run) -> None:
@@ -171,29 +250,23 @@ def print_summary(reporter: Any, run: Run) -> None:
         reporter.write_line(f"mesh: evidence of a failure: {path}")
     if len(bundles) > _LISTED_BUNDLES:
         reporter.write_line(f"mesh: evidence of {len(bundles)} failures in all: {run.artifacts}")
+    _print_slowest(reporter, run)
     for line in run.notices:
         reporter.write_line(f"mesh: {line}")
 
 
-def _write_report(path: Path, run: Run, code: int) -> None:
-    from pytest_mesh import __version__, documents
-    from pytest_mesh.report import environment, model
-
-    try:
-        described = environment.describe(run.session().mesh()) if run.cluster_started else {"provider": "none"}
-    except Infrastructure as error:
-        described = {"provider": run.options.cluster, "error": str(error)}
-    data = model.build(
-        list(run.evidence.values()),
-        list(run.features.values()),
-        implementation=run.implementation,
-        suite={"name": "mesh_conformance", "version": __version__, "seed": run.options.seed},
-        environment=described,
-        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        exit_code=code,
+def _print_slowest(reporter: Any, run: Run) -> None:
+    """With ``--durations=N``, list the longest waits for configuration to reach the proxies."""
+    number = run.config.option.durations
+    waits = sorted(
+        ((float(one.facts["gateSeconds"]), one.check) for one in run.evidence.values() if "gateSeconds" in one.facts),
+        reverse=True,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(documents.write(data))
+    if number is None or not waits:
+        return
+    reporter.write_line("mesh: slowest waits for configuration")
+    for seconds, check in waits[: number or None]:
+        reporter.write_line(f"{seconds:.2f}s {check}")
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -19,21 +19,24 @@ _SKIPPED = frozenset({"skipped", "not-applicable"})
 _UNPROVEN = frozenset({"inconclusive", "infrastructure"})
 
 
-def problems(report: Any) -> list[str]:
-    """Give what is wrong, one line each; an empty list for a report that holds together."""
+def problems(report: Any, *, described: bool = True) -> list[str]:
+    """Give what is wrong, one line each; an empty list for a report that holds together.
+
+    ``described`` asks too that the implementation says who makes it, as a report that is published must.
+    """
     if not isinstance(report, dict):
         return ["the document is no mapping"]
     try:
-        return list(_problems(report))
+        return list(_problems(report, described))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         return [f"the report has not the shape of {API_VERSION}: {type(error).__name__}: {error}"]
 
 
-def _problems(report: Json) -> Iterator[str]:
+def _problems(report: Json, described: bool) -> Iterator[str]:
     if report.get("apiVersion") != API_VERSION or report.get("kind") != "ConformanceReport":
         yield f"apiVersion, kind: not a ConformanceReport of {API_VERSION}"
         return
-    for key in _REQUIRED:
+    for key in _REQUIRED if described else ():
         if not report["implementation"].get(key):
             yield f"implementation.{key}: is required"
     tests: list[Json] = report["tests"]
