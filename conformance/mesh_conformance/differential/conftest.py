@@ -20,7 +20,7 @@ from pytest_mesh.implementations.beside import object_labels
 from pytest_mesh.keys import RUN
 from pytest_mesh.record import Record
 from pytest_mesh.settings import MeshSettings
-from pytest_mesh.strategies import cast
+from pytest_mesh.strategies import cast, widening
 
 
 @pytest.fixture(scope="package")
@@ -46,7 +46,8 @@ def sides(
             for service, versions in cast.VERSIONS.items():
                 namespace.stand_in(service, versions=versions, wait=False)
             labels = object_labels(mesh.implementation)
-            subsets = {**cast.SUBSETS, "metadata": {**cast.SUBSETS["metadata"], "labels": labels}}
+            subsets = widening.subsets()
+            subsets["metadata"]["labels"] = labels
             namespace.apply([cast.SIDE_SERVICE, subsets])
             made.append(namespace)
         found = []

@@ -15,15 +15,18 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mesh_conformance.differential.side import Asked, Side
+from pytest_mesh.contracts import Request
 from pytest_mesh.differential import known, shares
-from pytest_mesh.differential.known import Known
 from pytest_mesh.differential.answers import Answer, refused
 from pytest_mesh.differential.findings import Difference, contrast, projected, told_shares
+from pytest_mesh.differential.known import Known
+from pytest_mesh.oracle.errors import Unsupported
 from pytest_mesh.oracle.judging import judge
+from pytest_mesh.oracle.model import World
 from pytest_mesh.oracle.outcomes import Prediction
 from pytest_mesh.oracle.predicting import predict
 from pytest_mesh.oracle.reading import read_world
-from pytest_mesh.strategies import cast
+from pytest_mesh.strategies import cast, widening
 from pytest_mesh.strategies.cells import Cell, Sent
 
 T = TypeVar("T")
@@ -42,7 +45,8 @@ class _Sample:
     """Answers of both meshes to one request."""
 
     place: Place
-    prediction: Prediction
+    prediction: Prediction | None
+    """None = the oracle has no opinion."""
     answers: tuple[Counter[Answer], Counter[Answer]]
     verdicts: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
 
@@ -63,6 +67,8 @@ class Pair:
     sampled: int = 0
     """Requests that were drawn until a verdict on their shares."""
     undecided: int = 0
+    opinions: int = 0
+    """Requests of which the oracle says what may come."""
     seconds: Counter[str] = field(default_factory=Counter)
     """By what was done."""
 
@@ -164,7 +170,7 @@ class Pair:
             for place, one in enumerate(answers):
                 sample = samples[place % len(samples)]
                 sample.answers[number][side.answer(one)] += 1
-                verdict = judge(sample.prediction, one.observation) if number else None
+                verdict = judge(sample.prediction, one.observation) if number and sample.prediction else None
                 if verdict is not None and not verdict.allowed:
                     sample.verdicts[number].append("; ".join(verdict.differences))
 
@@ -173,7 +179,7 @@ class Pair:
         if len(one.keys() | other.keys()) == 1:
             return False
         cell = cells[sample.place[0]]
-        if len(one) == len(other) == 1 and len(sample.prediction.outcomes) == 1:
+        if len(one) == len(other) == 1 and (sample.prediction is None or sample.prediction.certain):
             return bool(self._unexplained(cell, contrast(one, other)))
         return True
 
@@ -250,7 +256,7 @@ class Pair:
                     Difference(
                         cell=cell,
                         aspects=left,
-                        oracle=sample.prediction.explain(),
+                        oracle=_opinion(sample.prediction),
                         kind="shares" if set(left) == {"shares"} else "answers",
                         answers=(_common(one), _common(other)),
                         counts=(counts[0].total(), counts[1].total()) if counts else (one.total(), other.total()),
@@ -267,31 +273,48 @@ class Pair:
                 cell = Cell(http=cells[index].http, requests=(sent,))
                 left = self._unexplained(cell, {"oracle": (sample.verdicts[1][0], "")})
                 if left:
-                    found.append(Difference(cell=cell, aspects=left, oracle=sample.prediction.explain(), kind="oracle"))
+                    found.append(Difference(cell=cell, aspects=left, oracle=_opinion(sample.prediction), kind="oracle"))
         return found
 
-    def _predictions(self, cells: Sequence[Cell], places: Sequence[Place]) -> list[Prediction]:
+    def _predictions(self, cells: Sequence[Cell], places: Sequence[Place]) -> list[Prediction | None]:
         """Ask the oracle, in the second side's namespace; a cell meets no other's host, so each has a world of its own."""
         side = self.second
         stage = [(one, "") for one in cast.documents(side.namespace.name)]
-        worlds = {
-            index: read_world([*stage, (side.document(index, cells[index]), "")], namespace=side.namespace.name)
-            for index in {index for index, _ in places}
-        }
-        return [
-            predict(worlds[index], side.source, sent.request(side.host(index), cast.TARGET)) for index, sent in places
-        ]
+        worlds: dict[int, World | None] = {}
+        for index in {index for index, _ in places}:
+            if widening.beyond_the_oracle(cells[index]):
+                worlds[index] = None
+                continue
+            try:
+                worlds[index] = read_world(
+                    [*stage, (side.document(index, cells[index]), "")], namespace=side.namespace.name
+                )
+            except Unsupported:
+                worlds[index] = None
+        found = [self._prediction(worlds[index], sent.request(side.host(index), cast.TARGET)) for index, sent in places]
+        self.opinions += sum(one is not None for one in found)
+        return found
+
+    def _prediction(self, world: World | None, request: Request) -> Prediction | None:
+        try:
+            return predict(world, self.second.source, request) if world else None
+        except Unsupported:
+            return None
 
 
 def _one_of_each_split(samples: Sequence[_Sample]) -> list[_Sample]:
     """Give one request for each route of a cell that may go several ways."""
     found: dict[tuple[object, ...], _Sample] = {}
     for one in samples:
-        outcomes = one.prediction.outcomes
+        outcomes = one.prediction.outcomes if one.prediction else ()
         if len(outcomes) > 1:
             ways = tuple((way.host, way.subset, way.port, way.status, way.probability) for way in outcomes)
             found.setdefault((one.place[0], ways), one)
     return list(found.values())
+
+
+def _opinion(prediction: Prediction | None) -> str:
+    return prediction.explain() if prediction else "the oracle has no opinion"
 
 
 def _coarse(counts: Counter[Answer]) -> Counter[str]:

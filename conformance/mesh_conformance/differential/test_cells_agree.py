@@ -18,6 +18,7 @@ from pytest_mesh.keys import RUN
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.strategies.cells import Cell
 from pytest_mesh.strategies.routes import draw_cells
+from pytest_mesh.strategies.widening import widened
 
 PROBES = 5
 PUSHES = 12
@@ -32,7 +33,7 @@ def test_two_meshes_do_the_same_with_generated_routes(
     pair: Pair, mesh_settings: MeshSettings, pytestconfig: pytest.Config
 ) -> None:
     run = pytestconfig.stash[RUN]
-    cells = draw_cells(run.options.differential_cells, mesh_settings.seed)
+    cells = widened(draw_cells(run.options.differential_cells, mesh_settings.seed), mesh_settings.seed)
     names = (pair.first.name, pair.second.name)
     if stale := pair.stale():
         raise MeshFailure(
@@ -56,6 +57,7 @@ def test_two_meshes_do_the_same_with_generated_routes(
         "requests": pair.first.requests,
         "pushes": pair.first.pushes,
         "seconds": {"all": round(seconds, 1), **{what: round(spent, 1) for what, spent in pair.seconds.items()}},
+        "judgedByTheOracle": pair.opinions,
         "sampled": pair.sampled,
         "undecided": pair.undecided,
         "explained": dict(pair.explained),
