@@ -87,6 +87,7 @@ class _Reader:
         self._lines = lines
         self._environ = environ
         self._described: dict[str, str] = {}
+        self._defaults: dict[str, str] = {}
         self._used: set[str] = set()
         self._findings: dict[tuple[positions.Path, str], Finding] = {}
         self._words = {
@@ -147,9 +148,18 @@ class _Reader:
         for name, value in (table if isinstance(table, dict) else {}).items():
             if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
                 self._note(("environment", name), "is no name of a variable: A-Z, 0-9 and _")
-            elif not isinstance(value, str) or not value:
-                self._note(("environment", name), "must be a string that says what the variable is")
-            self._described[name] = str(value)
+            what = value
+            if isinstance(value, dict):
+                what = value.get("what")
+                for key in value:
+                    if key not in {"what", "default"}:
+                        self._note(("environment", name, key), schema.nearest(key, ("what", "default")))
+                self._defaults[name] = str(value.get("default", ""))
+            if not isinstance(what, str) or not what:
+                self._note(
+                    ("environment", name), "must be a string that says what the variable is, or { what, default }"
+                )
+            self._described[name] = str(what)
         if not isinstance(table, dict):
             self._note(("environment",), "must be a table: [environment]")
 
@@ -204,7 +214,7 @@ class _Reader:
         if name not in self._described:
             self._note(where, f"{found[0]}: [environment] must say what {name} is")
             return found[0]
-        value = self._environ.get(name, "")
+        value = self._environ.get(name, "") or self._defaults.get(name, "")
         if not value:
             what = self._described[name]
             self._note(("environment", name), f"environment variable {name} is not set: {what}", "machine")

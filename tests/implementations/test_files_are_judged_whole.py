@@ -272,11 +272,37 @@ def test_a_declared_feature_that_nobody_knows_is_told_with_the_nearest(read):
     assert str(finding) == "acme.toml:17: conformance.features[1]: 'Tow' is not known here; did you mean 'Two'?"
 
 
-@pytest.mark.parametrize("path", SHIPPED.values(), ids=SHIPPED)
+HERE = SHIPPED["none"].parent
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_shipped_files_keep_every_rule(path):
     findings = loader.read(path, environ={"MESH_ISTIO_BIN": "/b", "MESH_ISTIO_BOOTSTRAP": "/c"}).findings
 
     assert findings == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "hub", "tag"),
+    [
+        ({}, "docker.io/istio", "1.30.0"),
+        ({"MESH_ISTIO_HUB": "registry.example/mesh", "MESH_ISTIO_TAG": "1.31.2"}, "registry.example/mesh", "1.31.2"),
+    ],
+)
+def test_released_istio_is_installed_at_a_hub_and_tag(environ, hub, tag):
+    released = loader.read(HERE / "istio-released.toml", environ=environ).implementation
+
+    assert released is not None
+    assert released.version == tag
+    assert [f"hub={hub}", f"tag={tag}"] == [one for one in released.manifests_command if "=" in one]
+
+
+def test_a_variable_may_have_a_default_and_nothing_else(read):
+    text = SOUND.replace('ACME_HOME = "where acme is"', 'ACME_HOME = { what = "where acme is", defalt = "/acme" }')
+
+    (finding, *_) = read(text, environ={"ACME_HOME": "/a"}).findings
+
+    assert "did you mean 'default'?" in str(finding)
 
 
 def test_every_key_fills_a_field_and_every_field_has_a_key():
