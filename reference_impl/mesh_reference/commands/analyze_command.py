@@ -8,14 +8,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from mesh_reference.commands import analysis, options, printing, sources
+from mesh_reference.commands.analysis_messages import CODES, LEVELS
 from mesh_reference.errors import MeshError
 from mesh_reference.manual import Manual
 
 
 def _codes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [
-        CompletionItem(code, help=entry[1]) for code, entry in analysis.CODES.items() if code.startswith(incomplete)
-    ]
+    return [CompletionItem(code, help=entry[1]) for code, entry in CODES.items() if code.startswith(incomplete)]
 
 
 @click.command(
@@ -46,14 +45,14 @@ def _codes(_context: click.Context, _parameter: click.Parameter, incomplete: str
 @click.option("-L", "--list-analyzers", "listing", is_flag=True, help="List the codes and end.")
 @click.option(
     "--failure-threshold",
-    type=click.Choice(analysis.LEVELS, case_sensitive=False),
+    type=click.Choice(LEVELS, case_sensitive=False),
     default="Error",
     show_default=True,
     help="The level from which on the exit code is 1.",
 )
 @click.option(
     "--output-threshold",
-    type=click.Choice(analysis.LEVELS, case_sensitive=False),
+    type=click.Choice(LEVELS, case_sensitive=False),
     default="Info",
     show_default=True,
     help="The level from which on a finding is printed.",
@@ -79,11 +78,9 @@ def command(
     for one pod each.
     """
     if listing:
-        click.echo(
-            printing.table(("CODE", "LEVEL", "NAME"), [(code, *entry) for code, entry in analysis.CODES.items()])
-        )
+        click.echo(printing.table(("CODE", "LEVEL", "NAME"), [(code, *entry) for code, entry in CODES.items()]))
         return
-    unknown = [item for item in suppressed if item.partition("=")[0] not in analysis.CODES]
+    unknown = [item for item in suppressed if item.partition("=")[0] not in CODES]
     if unknown:
         raise click.UsageError(f"-S {unknown[0]}: no such code; -L lists them")
     if names and use_kube:
@@ -113,4 +110,4 @@ def command(
 
 
 def _rank(level: str) -> int:
-    return [item.lower() for item in analysis.LEVELS].index(level.lower())
+    return [item.lower() for item in LEVELS].index(level.lower())

@@ -46,13 +46,13 @@ def command(
         else:
             mesh = sources.with_cluster(kubeconfig, context, sources.mesh_of_cluster)
         printing.problems(mesh)
-        lines = describing.pod(mesh, mesh.proxy(name)) if what == "pod" else describing.service(mesh, name)
+        facts = describing.pod(mesh, mesh.proxy(name)) if what == "pod" else describing.service(mesh, name)
     except MeshError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    warnings = [line.strip().removeprefix("WARNING: ") for line in lines if "WARNING: " in line]
+    warnings = describing.warnings_of(facts)
     if output == "text":
-        click.echo("\n".join(lines))
+        click.echo("\n".join(describing.lines(facts)))
     else:
-        printing.data({what: name, "lines": lines, "warnings": warnings}, output)
+        printing.data(facts, output)
     sys.exit(2 if mesh.unreadable else 1 if warnings else 0)

@@ -27,6 +27,7 @@ Json = dict[str, Any]
 ConfigKey = tuple[str, str, str]
 
 _WATCHED = {(resource.group, resource.kind): resource for resource in WATCHED}
+_KEPT = frozenset({"Pod", "Service", "Deployment", "Namespace"})
 _TLS_MODE, _INJECT = "security.istio.io/tlsMode", "sidecar.istio.io/inject"
 
 
@@ -56,6 +57,8 @@ class Mesh:
     problems: tuple[str, ...] = ()
     resources: Mapping[ConfigKey, Json] = field(default_factory=dict)
     """Every resource of the mesh's API groups, served or not, as it was written."""
+    objects: Mapping[ConfigKey, Json] = field(default_factory=dict)
+    """Pods, Services, Deployments and Namespaces as they were written."""
     unreadable: tuple[str, ...] = ()
     """Files and documents that could not be read, one line each."""
 
@@ -91,7 +94,11 @@ def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[Con
     """The mesh of these objects; those of kinds that the control plane does not watch are passed over."""
     index = MeshIndex(settings.domain)
     written: dict[ConfigKey, Json] = {}
+    kept: dict[ConfigKey, Json] = {}
     for obj in sorted(objects, key=_refers):
+        if obj.get("kind") in _KEPT:
+            namespace = "" if obj["kind"] == "Namespace" else obj["metadata"].get("namespace", "")
+            kept[obj["kind"], namespace, obj["metadata"]["name"]] = obj
         if galley.is_ours(obj):
             meta = obj["metadata"]
             written[str(obj.get("kind")), str(meta.get("namespace", "")), str(meta["name"])] = obj
@@ -106,6 +113,7 @@ def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[Con
         configs=index.configs,
         problems=tuple(told),
         resources=written,
+        objects=kept,
     )
 
 
@@ -123,7 +131,8 @@ def of_documents(documents: Iterable[Document], settings: Settings, namespace: s
         obj = _normal(value, namespace, number)
         objects.append(obj)
         meta = obj["metadata"]
-        origins[str(obj.get("kind")), meta["namespace"], meta["name"]] = Origin(document=document, prefix=prefix)
+        namespace_of = "" if obj.get("kind") == "Namespace" else meta["namespace"]
+        origins[str(obj.get("kind")), namespace_of, meta["name"]] = Origin(document=document, prefix=prefix)
     return of_objects(completed(objects), settings, origins)
 
 

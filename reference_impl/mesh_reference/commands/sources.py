@@ -118,7 +118,8 @@ async def mesh_of_cluster(kube: Kube) -> Mesh:
         for kind in KINDS
         if kind.kind not in {resource.kind for resource in WATCHED}
     ]
-    for resource in (*WATCHED, *kinds):
+    besides = (resources.NAMESPACES, resources.Resource("apps", "v1", "deployments", "Deployment"))
+    for resource in (*WATCHED, *besides, *kinds):
         try:
             objects += await kube.list(resource)
         except NotFound:  # a definition that this cluster does not have

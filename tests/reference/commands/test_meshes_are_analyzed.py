@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,63 +12,20 @@ import yaml
 from click.testing import CliRunner, Result
 
 from mesh_reference.cli import main
-from mesh_reference.commands.analysis import CODES
+from mesh_reference.commands import analysis, manifests_mesh
+from mesh_reference.commands.analysis_messages import CODES
+from mesh_reference.settings import Settings
 
-Json = dict[str, Any]
-MESH = str(Path(__file__).parent / "mesh.yaml")
-TO: Json = {"destination": {"host": "reviews", "port": {"number": 80}}}
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from analysis_cases import CASES, SOUND, namespace  # noqa: E402
 
-
-def resource(kind: str, name: str, spec: Json) -> Json:
-    group = "security" if kind in {"PeerAuthentication", "AuthorizationPolicy"} else "networking"
-    return {"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-
-
-def service(*ports: Json) -> Json:
-    spec = {"selector": {"app": "reviews"}, "ports": list(ports) or [{"name": "http", "port": 80}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "reviews"}, "spec": spec}
+sys.path.remove(str(HERE))
+MESH = str(HERE / "mesh.yaml")
+ONLY_IN_A_CLUSTER = {"IST0103"}
 
 
-POD: Json = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "a", "labels": {"app": "reviews", "v": "1"}},
-    "spec": {},
-}
-SOUND = [service(), POD, resource("VirtualService", "a", {"hosts": ["reviews"], "http": [{"route": [TO]}]})]
-HTTP, ADMIN = {"name": "http", "port": 80}, {"name": "http-admin", "port": 81}
-BARE = {"destination": {"host": "reviews"}}
-CASES: dict[str, list[Json]] = {
-    "IST0101": [*SOUND[:2], resource("VirtualService", "a", {"hosts": ["x"], "http": [{"route": [{"destination": {"host": "nope"}}]}]})],
-    "IST0106": [*SOUND, resource("PeerAuthentication", "p", {"portLevelMtls": {"80": {"mode": "STRICT"}}})],
-    "IST0109": [*SOUND, resource("VirtualService", "b", {"hosts": ["reviews"], "http": [{"route": [TO]}]})],
-    "IST0112": [service(HTTP, ADMIN), POD, resource("VirtualService", "a", {"hosts": ["x"], "http": [{"route": [BARE]}]})],
-    "IST0118": [service({"name": "web", "port": 80}), POD],
-    "IST0127": [*SOUND, resource("PeerAuthentication", "p", {"selector": {"matchLabels": {"app": "nope"}}})],
-    "IST0128": [*SOUND, resource("DestinationRule", "r", {"host": "reviews", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}})],
-    "IST0129": [
-        *SOUND,
-        resource(
-            "DestinationRule",
-            "r",
-            {"host": "reviews", "trafficPolicy": {"portLevelSettings": [{"port": {"number": 80}, "tls": {"mode": "SIMPLE"}}]}},
-        ),
-    ],
-    "IST0130": [*SOUND[:2], resource("VirtualService", "a", {"hosts": ["x"], "http": [{"route": [TO]}, {"route": [TO]}]})],
-    "IST0133": [
-        *SOUND[:2],
-        resource(
-            "VirtualService",
-            "a",
-            {"hosts": ["x"], "http": [{"directResponse": {"status": 200, "body": {"string": "x" * 110_000}}}]},
-        ),
-    ],
-    "IST0173": [*SOUND, resource("DestinationRule", "r", {"host": "reviews", "subsets": [{"name": "v2", "labels": {"v": "2"}}]})],
-    "IST0174": [*SOUND, resource("DestinationRule", "r", {"host": "nope"})],
-}  # fmt: skip
-
-
-def analyze(documents: list[Json], *arguments: str) -> Result:
+def analyze(documents: list[Any], *arguments: str) -> Result:
     text = yaml.safe_dump_all(documents)
     return CliRunner().invoke(main, ["analyze", "-", *arguments], input=text)
 
@@ -83,6 +41,37 @@ def test_a_mesh_with_one_mistake_has_that_code_and_no_other(code: str) -> None:
     result = analyze(CASES[code], "-o", "json")
     assert {item["code"] for item in json.loads(result.stdout)} == {code}
     assert result.exit_code == (1 if CODES[code][0] == "Error" else 0)
+
+
+def test_every_code_has_its_case() -> None:
+    assert {*CASES, *ONLY_IN_A_CLUSTER} == set(CODES)
+
+
+def test_a_clusters_pod_without_its_sidecar_is_told_and_a_manifests_is_not() -> None:
+    injected = namespace("default", {"istio-injection": "enabled"})
+    found = [{**item, "metadata": {"namespace": "default", **item["metadata"]}} for item in (*SOUND, injected)]
+    running = [
+        {**item, "status": {"podIP": "10.0.0.1", "phase": "Running"}} if item["kind"] == "Pod" else item
+        for item in found
+    ]
+    told: list[Any] = analysis.analyze(manifests_mesh.of_objects(running, Settings()))
+    (text,) = [item.line for item in told if item.code == "IST0103"]
+    assert text.startswith("Warning [IST0103] (Pod default/a) The pod default/a is missing the Istio proxy. ")
+    assert "IST0103" not in analyze([*SOUND, injected]).stdout
+
+
+def test_a_code_can_be_left_out_for_one_resource() -> None:
+    assert analyze(CASES["IST0101"], "-S", "IST0101=VirtualService a.default").stdout == ""
+    assert analyze(CASES["IST0101"], "-S", "IST0101=VirtualService *.default").stdout == ""
+    assert "IST0101" in analyze(CASES["IST0101"], "-S", "IST0101=VirtualService b.default").stdout
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_analyzed() -> None:
+    text = yaml.safe_dump_all(CASES["IST0101"]) + "---\na: [\n---\nmetadata: {name: x}\n"
+    result = CliRunner().invoke(main, ["analyze", "-"], input=text)
+    assert result.exit_code == 2
+    assert "IST0101" in result.stdout
+    assert len(result.stderr.splitlines()) == 2
 
 
 def test_a_finding_is_a_line_with_level_code_resource_and_place() -> None:
@@ -113,10 +102,13 @@ def describe(*arguments: str) -> Result:
 def test_a_pod_is_described_with_its_subset_and_its_routes() -> None:
     result = describe("pod", "shop/reviews-v1")
     lines = [line.strip() for line in result.stdout.splitlines()]
-    assert "Effective PeerAuthentication: PERMISSIVE" in lines
-    assert "Port: http 80/HTTP" in lines
-    assert "Subset v1: 1 endpoints, this pod among them" in lines
-    assert any(line.startswith("VirtualService: reviews.shop takes requests to it") for line in lines)
+    assert lines[:3] == ["Pod: reviews-v1.shop", "Pod Revision: default", "Pod Ports: 8080 (a)"]
+    assert "Port: http 80/HTTP targets pod port web" in lines
+    assert lines[lines.index("Matching subsets: v1") + 1] == "(Non-matching subsets v2)"
+    assert f"VirtualService: reviews.shop   [{MESH}:37]" in lines
+    assert any(line.startswith('Route to host "reviews" subset "v1" when ') for line in lines)
+    assert "2 additional destination(s) that will not reach this pod" in lines
+    assert lines[-2:] == ["Effective PeerAuthentication:", "Workload mTLS mode: PERMISSIVE"]
     assert result.exit_code == 1
 
 
@@ -130,6 +122,12 @@ def test_what_is_missing_is_a_warning_and_exit_code_1() -> None:
 
 
 def test_a_service_is_described_and_an_unknown_one_is_told_with_those_there_are() -> None:
-    assert "Endpoints: 1 ready of 1" in describe("service", "shop/reviews").stdout
+    shown = describe("service", "shop/reviews")
+    assert "Endpoints: 1 ready of 1" in shown.stdout
+    assert "WARNING: subset nope is defined by no DestinationRule: requests to it get 503 NC" in shown.stdout
+    assert "WARNING: subset v2 selects no pod: requests to it get 503 UH" in shown.stdout
+    assert shown.exit_code == 1
+    facts = json.loads(describe("service", "shop/reviews", "-o", "json").stdout)
+    assert facts["destinationRules"][0]["endpoints"] == {"v1": 1, "v2": 0}
     unknown = describe("service", "shop/nope")
     assert (unknown.exit_code, unknown.stderr) == (2, "no Service shop/nope; there are: shop/reviews\n")
