@@ -43,20 +43,24 @@ class DocumentError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One document of a file: its value, its raw text and where its fields stand (lines from 1)."""
+    """One document of a file: its value, its raw text and where its fields stand (line and column, from 1)."""
 
     value: Any
     source: str
     line: int
     text: str
-    lines: Mapping[Path, int] = field(default_factory=dict)
+    places: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
 
     def line_of(self, path: Path) -> int:
         """The line of the field, or of its nearest ancestor that is written down."""
+        return self.place_of(path)[0]
+
+    def place_of(self, path: Path) -> tuple[int, int]:
+        """As `line_of`, with the column."""
         for end in range(len(path), 0, -1):
-            if path[:end] in self.lines:
-                return self.lines[path[:end]]
-        return self.line
+            if path[:end] in self.places:
+                return self.places[path[:end]]
+        return self.line, 1
 
 
 class _Loader(_BaseLoader):
@@ -179,7 +183,7 @@ def _load(segment: str, source: str, first_line: int) -> Document:
     finally:
         loader.dispose()
     line = first_line if node is None else first_line + int(node.start_mark.line)
-    return Document(value=value, source=source, line=line, text=segment, lines=builder.lines)
+    return Document(value=value, source=source, line=line, text=segment, places=builder.places)
 
 
 class _Builder:
@@ -188,13 +192,13 @@ class _Builder:
     def __init__(self, loader: Any, source: str, first_line: int) -> None:
         self._loader, self._source, self._first_line = loader, source, first_line
         self._nodes = 0
-        self.lines: dict[Path, int] = {}
+        self.places: dict[Path, tuple[int, int]] = {}
 
     def build(self, node: yaml.Node, path: Path, depth: int) -> Any:
         self._nodes += 1
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
             raise self._error(node, "the document is too deep or, with its aliases expanded, too large")
-        self.lines.setdefault(path, self._first_line + node.start_mark.line)
+        self._note(path, node)
         if isinstance(node, yaml.MappingNode):
             merges = any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value)
             if merges:
@@ -210,9 +214,14 @@ class _Builder:
             key = self._key(key_node)
             if key in result and not own_keys_win:
                 raise self._error(key_node, f"duplicate key {key!r}")
-            self.lines[(*path, key)] = self._first_line + key_node.start_mark.line
+            self._note((*path, key), key_node)
             result[key] = self.build(value_node, (*path, key), depth + 1)
         return result
+
+    def _note(self, path: Path, node: yaml.Node) -> None:
+        """The first place counts: a field's key comes before its value."""
+        mark = node.start_mark
+        self.places.setdefault(path, (self._first_line + mark.line, mark.column + 1))
 
     def _key(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode):

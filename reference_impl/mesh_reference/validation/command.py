@@ -85,8 +85,8 @@ class _Report:
     def _check(self, document: documents.Document) -> None:
         for resource, prefix in _resources(document.value):
             if not isinstance(resource, dict) or not isinstance(resource.get("kind"), str) or not resource["kind"]:
-                line = document.line_of(prefix)
-                self.unreadable.append((document.source, line, 1, "a document needs apiVersion and kind"))
+                place = document.place_of(prefix)
+                self.unreadable.append((document.source, *place, "a document needs apiVersion and kind"))
                 continue
             if not galley.is_ours(resource):
                 continue
@@ -111,8 +111,8 @@ class _Report:
         for source, line, column, problem in self.unreadable:
             click.echo(f"{source}:{line}:{column}: unreadable: {problem}", err=True)
         for document, name, finding in self.found:
-            place = f"{document.source}:{document.line_of(finding.path)}"
-            click.echo(f"{place}: {finding.severity}: {name}: {finding.text}")
+            line, column = document.place_of(finding.path)
+            click.echo(f"{document.source}:{line}:{column}: {finding.severity}: {name}: {finding.text}")
         count = sum(finding.severity == "error" for _, _, finding in self.found)
         click.echo(f"{self.checked} resources checked, {count} errors, {len(self.found) - count} warnings", err=True)
 
@@ -122,7 +122,7 @@ class _Report:
             "findings": [
                 {
                     "file": document.source,
-                    "line": document.line_of(finding.path),
+                    **dict(zip(("line", "column"), document.place_of(finding.path), strict=True)),
                     "resource": name,
                     **finding.to_json(),
                 }
@@ -143,9 +143,11 @@ def _texts(name: str, report: _Report) -> Iterator[tuple[str, str]]:
     if not path.is_dir():
         yield from _one(name, path.read_bytes, report)
         return
-    for found in sorted(path.rglob("*")):
-        if found.suffix in _SUFFIXES and found.is_file():
-            yield from _one(str(found), found.read_bytes, report)
+    files = [found for found in sorted(path.rglob("*")) if found.suffix in _SUFFIXES and found.is_file()]
+    if not files:
+        report.unreadable.append((name, 1, 1, f"the directory holds no file that ends in {', '.join(_SUFFIXES)}"))
+    for found in files:
+        yield from _one(str(found), found.read_bytes, report)
 
 
 def _one(source: str, read: Any, report: _Report) -> Iterator[tuple[str, str]]:

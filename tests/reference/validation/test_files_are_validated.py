@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from mesh_reference import documents
 from mesh_reference.cli import main
+from mesh_reference.webhooks import review
+from mesh_reference.webhooks.server import answer_validate
 
 GOOD = """\
 apiVersion: networking.istio.io/v1
@@ -82,19 +85,19 @@ def test_a_finding_is_told_with_file_line_resource_field_and_rule() -> None:
     result = run("-f", "-", text=BAD)
     assert result.exit_code == 1
     assert result.stdout == (
-        "-:8: error: VirtualService shop/reviews: spec.http[0].route[0].weight: weight -80 < 0 [V12]\n"
+        "-:8:7: error: VirtualService shop/reviews: spec.http[0].route[0].weight: weight -80 < 0 [V12]\n"
     )
 
 
 def test_lines_count_from_the_files_first_and_not_from_the_documents() -> None:
     result = run("-f", "-", text=f"# one\n---\n{GOOD}---\n{BAD}")
-    assert result.stdout.startswith("-:19: error: ")
+    assert result.stdout.startswith("-:19:7: error: ")
 
 
 def test_a_list_is_checked_item_by_item() -> None:
     items = "\n".join(f"  {line}" for line in BAD.splitlines()).replace("  apiVersion", "- apiVersion", 1)
     result = run("-f", "-", text=f"apiVersion: v1\nkind: List\nitems:\n{items}\n")
-    assert result.stdout.startswith("-:11: error: VirtualService shop/reviews: items[0].spec.http[0].route[0].weight: ")
+    assert result.stdout.startswith("-:11:9: error: VirtualService shop/reviews: items[0].spec.http[0].route[0].weight: ")
 
 
 def test_a_directory_is_read_whole_and_others_kinds_are_passed_over(tmp_path: Path) -> None:
@@ -103,7 +106,7 @@ def test_a_directory_is_read_whole_and_others_kinds_are_passed_over(tmp_path: Pa
     (tmp_path / "b.json").write_text(json.dumps({"apiVersion": "v1", "kind": "Service", "spec": {"x": 1}}))
     (tmp_path / "c.txt").write_text("a: [")
     result = run("-f", str(tmp_path))
-    assert result.stdout.startswith(f"{tmp_path}/deep/a.yaml:8: error: ")
+    assert result.stdout.startswith(f"{tmp_path}/deep/a.yaml:8:7: error: ")
     assert result.stderr == "1 resources checked, 1 errors, 0 warnings\n"
 
 
@@ -118,6 +121,7 @@ def test_json_output_has_the_same_findings(tmp_path: Path) -> None:
             {
                 "file": str(path),
                 "line": 8,
+                "column": 7,
                 "resource": "VirtualService shop/reviews",
                 "path": "spec.http[0].route[0].weight",
                 "rule": "V12",
@@ -129,10 +133,34 @@ def test_json_output_has_the_same_findings(tmp_path: Path) -> None:
     }
 
 
+def test_yaml_output_says_what_json_output_says(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(BAD)
+    as_json, as_yaml = (run("-f", str(path), "-o", form) for form in ("json", "yaml"))
+    assert documents.load_all(as_yaml.stdout)[0].value == json.loads(as_json.stdout)
+    assert (as_json.exit_code, as_yaml.exit_code) == (1, 1)
+
+
+def test_the_text_is_that_of_the_webhooks_refusal() -> None:
+    document = documents.load_all(BAD)[0].value
+    asked = {"uid": "1", "operation": "CREATE", "namespace": "shop", "object": document}
+    body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
+    refused = answer_validate(review.parse(json.dumps(body).encode()))["response"]["status"]["message"]
+    told = run("-f", "-", text=BAD).stdout.strip()
+    assert told.endswith(": " + refused.removeprefix("configuration is invalid: "))
+
+
+def test_a_directory_without_documents_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    result = run("-f", str(tmp_path))
+    assert result.exit_code == 2
+    assert "holds no file that ends in .yaml, .yml, .json" in result.stderr
+
+
 def test_warnings_alone_are_exit_code_0() -> None:
     result = run("-f", "-", text=GOOD.replace("hosts:", "gateways: [edge.shop, mesh]\n  hosts:"))
     assert result.exit_code == 0
-    assert "-:5: warning: " in result.stdout
+    assert "-:5:14: warning: " in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -144,6 +172,9 @@ def test_warnings_alone_are_exit_code_0() -> None:
         ("- 1\n", "-:1:1: unreadable: a document needs apiVersion and kind\n"),
         ("kind: {}\n", "-:1:1: unreadable: a document needs apiVersion and kind\n"),
         ("? [a]\n: b\n", "-:1:3: unreadable: a key must be plain text\n"),
+        ("a: 1\nb:\n  c: 1\n  c: 2\n", "-:4:3: unreadable: duplicate key 'c'\n"),
+        ("a:\n\tb: 1\n", "-:2:1: unreadable: "),
+        ("a: 'x\n", "-:2:1: unreadable: "),
         ("a: !!python/object:os.system {}\n", "-:1:"),
     ],
 )
