@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio istio-local istio-kind differential browser mutants lint types layers bench debian coverage clean
+.PHONY: help conformance test kind istio istio-local istio-kind differential browser docs mutants lint types layers bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -66,6 +66,10 @@ differential: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
 differential: debian $(STAMP) ## Send the same generated requests to the reference and to Istio, side by side (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP; CELLS=2000)
 	$(BIN)/pytest conformance/mesh_conformance/differential --mesh-cluster=local --mesh-implementation=reference \
 	  --mesh-differential=istio --mesh-differential-cells=$(CELLS) --mesh-known-differences=tests/e2e/known_differences.yaml $(ARGS)
+
+docs: $(STAMP) ## Build the site of docs/ (Sphinx; warnings are errors) into .mesh/site
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r docs/requirements.txt
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs .mesh/site
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
