@@ -146,18 +146,33 @@ def owned(kube):
     return sorted(one["metadata"]["name"] for one in kube.list("/api/v1/namespaces", labelSelector=OWNED))
 
 
-@pytest.mark.timeout(900)
-def test_the_suite_passes_with_the_printed_rights_and_leaves_nothing(meshed, admin, limited, tmp_path):
+@pytest.mark.timeout(600)
+def test_an_installation_that_was_asked_for_leaves_nothing_of_itself(cluster, admin, reference, tmp_path):
+    cluster.add_images(installer.images_of(reference), print)
+    kubeconfig = account(cluster, admin, tmp_path, "--install", name="installer")
     before = objects(admin)
 
-    code, output = finished(run(tmp_path, limited, "--pyargs", "mesh_conformance", "-q", "--mesh-report=report.yaml"))
+    code, output = finished(run(tmp_path, kubeconfig, "--mesh-install", text=SHORT))
 
     assert code == 0, output
+    assert "mesh: reference is removed in" in output
+    assert objects(admin) == before
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_suite_passes_with_the_printed_rights_and_leaves_nothing(meshed, admin, limited, tmp_path, workers):
+    before = objects(admin)
+    arguments = ["--pyargs", "mesh_conformance", "-q", "--mesh-report=report.yaml", f"-n{workers}"]
+
+    code, output = finished(run(tmp_path, limited, *arguments, "-p", "xdist"))
+
     left = objects(admin)
     assert left - before == set()
     assert before - left == set()
+    assert code == 0, output
     report = documents.load((tmp_path / "report.yaml").read_text())
-    assert {one["result"] for profile in report["profiles"] for one in [profile["core"]]} == {"success"}
+    assert {profile["core"]["result"] for profile in report["profiles"]} == {"success"}
 
 
 @pytest.mark.timeout(600)

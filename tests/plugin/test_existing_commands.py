@@ -56,11 +56,20 @@ def test_the_signing_key_is_readable_by_name_alone_or_not_at_all():
 
 def test_the_policy_names_the_account_and_can_be_left_out():
     kind = "ValidatingAdmissionPolicy"
-    policy = of_kind(printed("-n", "team", "--name", "ci"), kind)["pytest-mesh"]
+    policy = of_kind(printed("-n", "team", "--name", "ci"), kind)["pytest-mesh.team.ci"]
 
     (condition,) = policy["spec"]["matchConditions"]
     assert condition["expression"] == "request.userInfo.username == 'system:serviceaccount:team:ci'"
     assert not of_kind(printed("--no-policy"), kind)
+
+
+def test_two_accounts_share_roles_and_nothing_else():
+    first, second = printed(), printed("-n", "team", "--name", "ci")
+
+    shared = {(one["kind"], one["metadata"]["name"]) for one in first} & {
+        (one["kind"], one["metadata"]["name"]) for one in second
+    }
+    assert shared == {("ClusterRole", "pytest-mesh"), ("ClusterRole", "pytest-mesh-namespace")}
 
 
 def test_an_installation_has_a_role_of_its_own_that_says_what_it_is():

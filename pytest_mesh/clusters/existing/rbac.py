@@ -29,6 +29,11 @@ class Account:
         """Its name for the API server."""
         return f"system:serviceaccount:{self.namespace}:{self.name}"
 
+    def own(self, name: str) -> str:
+        """Give the name of an object that is this account's alone, so that several accounts live side by side."""
+        default = (self.namespace, self.name) == (DEFAULT_NAMESPACE, DEFAULT_ACCOUNT)
+        return name if default else f"{name}.{self.namespace}.{self.name}"
+
 
 def documents(
     account: Account,
@@ -88,6 +93,7 @@ def _cluster_role(name: str, rules: Iterable[Rule]) -> Json:
 
 
 def _in_namespace(account: Account, name: str, namespace: str, rules: Iterable[Rule]) -> list[Json]:
+    name = account.own(name)
     role = {**_cluster_role(name, rules), "kind": "Role", "metadata": {"name": name, "namespace": namespace}}
     return [role, _binding(account, "Role", name, namespace)]
 
@@ -96,7 +102,10 @@ def _binding(account: Account, kind: str, role: str, namespace: str = "") -> Jso
     return {
         "apiVersion": f"{_RBAC}/v1",
         "kind": f"{kind}Binding",
-        "metadata": {"name": role, **({"namespace": namespace} if namespace else {})},
+        "metadata": {
+            "name": role if namespace else account.own(role),
+            **({"namespace": namespace} if namespace else {}),
+        },
         "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}],
     }
@@ -105,7 +114,7 @@ def _binding(account: Account, kind: str, role: str, namespace: str = "") -> Jso
 def _policy(account: Account) -> list[Json]:
     """Hold the account to namespaces with the plugin's label: RBAC itself knows no labels."""
     owned = f"metadata.?labels[?'{OWNER_LABEL}'].orValue('') == 'true'"
-    name = "pytest-mesh"
+    name = account.own("pytest-mesh")
     return [
         {
             "apiVersion": _ADMISSION,
