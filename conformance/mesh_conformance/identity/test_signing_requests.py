@@ -27,7 +27,8 @@ REFUSED = ("INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE
 LONGEST = timedelta(days=90)
 BACKDATING = timedelta(minutes=10)
 AFTER_HOSTILE_SECONDS = 1.0
-GONE_SECONDS = 5.0
+GONE_SECONDS = 15.0
+"""kube-apiserver remembers for ten seconds that a token was good, so that no TokenReview says otherwise sooner."""
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
 
 
