@@ -55,6 +55,8 @@ class Installed:
     """Whether its run left it on purpose: no later run removes it."""
     process: str = ""
     """First process of the run that installed it (``liveness.Process``)."""
+    since: str = ""
+    """When the installation began (RFC 3339, by the API server's clock); empty where the server did not tell."""
 
 
 def label_of(implementation: str) -> str:
@@ -85,7 +87,8 @@ class Record:
 
     def read(self, kube: Kube) -> Installed | None:
         """Give what it says, or None where no run installed a mesh. Raises ``KubeError``."""
-        data = (kube.find(self._path) or {}).get("data") or {}
+        found = kube.find(self._path) or {}
+        data = found.get("data") or {}
         if "name" not in data:
             return None
         return Installed(
@@ -94,6 +97,7 @@ class Record:
             made=tuple(Made(**one) for one in json.loads(data.get("made", "[]"))),
             kept=data.get("kept") == "true",
             process=data.get("process", ""),
+            since=found["metadata"].get("creationTimestamp", ""),
         )
 
     def write(self, kube: Kube, installed: Installed) -> None:

@@ -54,6 +54,7 @@ def remove(
     problems = _run_commands(implementation, kubeconfig)
     left = [one for one in reversed(before.made) if _delete(kube, one, before, problems)]
     problems += _wait_gone(kube, [_path(kube, one) for one in left])
+    problems += _remove_bundles(kube, implementation, before.since)
     if problems:
         raise Infrastructure(f"{implementation.name} is not wholly removed: {'; '.join(problems)}")
     problems = _wait_gone(kube, record.forget(kube))
@@ -122,6 +123,21 @@ def _delete(kube: Kube, one: Made, before: Installed, problems: list[str]) -> bo
             problems.append(f"{one.kind} {one.name}: {error.message}")
         return False
     return True
+
+
+def _remove_bundles(kube: Kube, implementation: Implementation, since: str) -> list[str]:
+    """Remove what the mesh itself put into every namespace: the trust bundles that came with the installation."""
+    name = implementation.root_config_map[0]
+    if not (name and since):
+        return []
+    try:
+        for one in kube.list("/api/v1/configmaps", fieldSelector=f"metadata.name={name}"):
+            metadata = one["metadata"]
+            if metadata["name"] == name and metadata.get("creationTimestamp", "") >= since:
+                kube.delete(f"/api/v1/namespaces/{metadata['namespace']}/configmaps/{name}")
+    except KubeError as error:
+        return [f"ConfigMaps {name}: {error.message}"]
+    return []
 
 
 def _wait_gone(kube: Kube, paths: Sequence[str]) -> list[str]:

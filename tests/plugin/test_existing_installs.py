@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -105,6 +106,23 @@ def test_everything_that_is_installed_carries_the_installations_label_and_is_rem
 
     assert there(kube) == [None] * 5
     assert not removal.remove(kube, server, mesh, lambda _: None)
+
+
+def test_trust_bundles_that_came_with_the_mesh_go_with_it_and_older_ones_stay(server, kube, mesh):
+    mesh = dataclasses.replace(mesh, root_config_map=("roots", "root.pem"))
+    bundle = {"apiVersion": "v1", "kind": "ConfigMap"}
+    install(server, kube, mesh)
+    path = RECORD.format("pytest-mesh")
+    record = kube.find(path)
+    kube.apply({**record, "metadata": {**record["metadata"], "creationTimestamp": "2026-01-02T00:00:00Z"}})
+    for place, born in (("old", "2026-01-01T00:00:00Z"), ("new", "2026-01-03T00:00:00Z")):
+        metadata = {"name": "roots", "namespace": place, "creationTimestamp": born}
+        kube.apply({**bundle, "metadata": metadata})
+
+    removal.remove(kube, server, mesh, lambda _: None)
+
+    assert kube.find("/api/v1/namespaces/new/configmaps/roots") is None
+    assert kube.find("/api/v1/namespaces/old/configmaps/roots") is not None
 
 
 def test_what_somebody_took_over_is_left_and_told(server, kube, mesh):
