@@ -224,5 +224,3 @@ def _known_kinds(kube: Kube) -> set[str]:
     return {
         str(one["metadata"]["name"]) for one in kube.list("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
     }
-
-
