@@ -88,14 +88,31 @@ def probe(
                 finally:
                     result["chain"] = _chain(wrapped)
                 result |= {"tls": wrapped.version() or "", "alpn": wrapped.selected_alpn_protocol() or ""}
-                wrapped.sendall(b"GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
-                result["admitted"] = bool(wrapped.recv(1))
-                if not result["admitted"]:
-                    result["failure"] = "closed without an answer"
+                result |= _ask(wrapped)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         result["failure"] = f"{type(error).__name__}: {error}"
     result["seconds"] = time.monotonic() - started
     return result
+
+
+def _ask(wrapped: ssl.SSLSocket) -> Json:
+    """Write and read. A peer that refuses late may have hung up before the write: its alert is read all the same."""
+    unwritten: OSError | None = None
+    try:
+        wrapped.sendall(b"GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
+    except TimeoutError:
+        raise
+    except OSError as error:
+        unwritten = error
+    try:
+        if wrapped.recv(1):
+            return {"admitted": True}
+    except OSError as error:
+        told = unwritten if unwritten and not isinstance(error, ssl.SSLError) else error
+        raise told from error
+    if unwritten:
+        raise unwritten
+    return {"failure": "closed without an answer"}
 
 
 def _context(alpn: tuple[str, ...], certificate_chain: str, private_key: str) -> ssl.SSLContext:

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_mesh.workloads.tls_probe import probe
 
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
 
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -35,7 +37,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @contextmanager
-def serving(context: ssl.SSLContext | None) -> Iterator[int]:
+def serving(context: ssl.SSLContext | None, answer: bytes = OK) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def once() -> None:
@@ -47,7 +49,7 @@ def serving(context: ssl.SSLContext | None) -> Iterator[int]:
                 connection if plain else context.wrap_socket(connection, server_side=True) as peer,
             ):
                 peer.recv(1000)
-                peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                peer.sendall(answer)
 
         thread = threading.Thread(target=once)
         thread.start()
@@ -80,6 +82,69 @@ def test_a_refusal_after_the_tls_1_3_handshake_is_no_admission(identity: tuple[P
 
     assert not result["admitted"]
     assert len(result["chain"]) == 1
+    assert result["failure"]
+
+
+def strangers(identity: tuple[Path, Path], why: str) -> dict[str, str]:
+    """Nothing to present, or a certificate that the server refuses."""
+    if why == "no certificate":
+        return {}
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer_key = key
+    now = datetime.now(UTC)
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stranger")])
+    if why == "expired":
+        authority = x509.load_pem_x509_certificate(identity[0].read_bytes())
+        issuer, issuer_key = authority.subject, serialization.load_pem_private_key(identity[1].read_bytes(), None)
+        now -= timedelta(days=1)
+    certificate = x509.CertificateBuilder(
+        issuer, x509.Name([]), key.public_key(), 9, now - timedelta(minutes=1), now + timedelta(hours=1)
+    ).sign(issuer_key, hashes.SHA256())
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return {
+        "certificate_chain": certificate.public_bytes(encoding).decode(),
+        "private_key": key.private_bytes(encoding, form, serialization.NoEncryption()).decode(),
+    }
+
+
+LATE = {
+    "no certificate": "certificate required",
+    "of another authority": "unknown ca",
+    "expired": "certificate expired",
+}
+
+
+@pytest.mark.parametrize("why", LATE)
+def test_tls_1_3_refuses_only_after_the_handshake_and_the_probe_still_tells_why(
+    identity: tuple[Path, Path], why: str
+) -> None:
+    with serving(server_context(identity, client_certificate=True)) as port:
+        result = probe("127.0.0.1", port, **strangers(identity, why))
+
+    assert not result["admitted"]
+    assert result["tls"] == "TLSv1.3"  # the handshake was through: it alone would have been taken for an admission
+    assert len(result["chain"]) == 1
+    assert LATE[why] in result["failure"].lower(), result
+
+
+@pytest.mark.parametrize("why", LATE)
+def test_tls_1_2_refuses_within_the_handshake(identity: tuple[Path, Path], why: str) -> None:
+    context = server_context(identity, client_certificate=True)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with serving(context) as port:
+        result = probe("127.0.0.1", port, **strangers(identity, why))
+
+    assert not result["admitted"]
+    assert result["tls"] == ""
+    assert result["failure"]
+
+
+def test_a_peer_that_hangs_up_after_the_handshake_has_admitted_nobody(identity: tuple[Path, Path]) -> None:
+    with serving(server_context(identity, client_certificate=False), answer=b"") as port:
+        result = probe("127.0.0.1", port)
+
+    assert not result["admitted"]
+    assert result["tls"] == "TLSv1.3"
     assert result["failure"]
 
 
