@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pytest_mesh.identity import distinguished_names as names
 from pytest_mesh.identity.bundles import (
+    KNOWN_KEY_TYPES,
     X509_USE,
     BundleError,
     DuplicateKeyError,
@@ -109,7 +110,7 @@ def _document(document: Json, trust_domain: str, *, mapped: bool = False) -> Ite
             except UnreadableError as error:
                 yield found("B-X5C-ONE", str(error), field=f"{where}.x5c")
                 continue
-            authorities += 1
+            authorities += entry.get("kty") in KNOWN_KEY_TYPES
             yield from placed(f"{where}.x5c", _authority(certificate, entry, trust_domain))
     if not authorities:
         yield found("ID-TD-AUTH", "no authority for X509-SVIDs: none of this trust domain is valid", field="keys")

@@ -40,7 +40,7 @@ def load_csr(csr_pem: str) -> tuple[x509.CertificateSigningRequest, CertificateP
         if isinstance(key, rsa.RSAPublicKey) and key.key_size > MAX_RSA_BITS:
             raise CsrError(f"RSA key of {key.key_size} bits: at most {MAX_RSA_BITS} bits are checked")
         valid = csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise CsrError("the CSR is not a readable PEM PKCS#10 request") from error
     if not valid:
         raise CsrError("the CSR's signature does not fit its public key: sign it with the matching private key")

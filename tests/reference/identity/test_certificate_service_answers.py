@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from google.protobuf import struct_pb2
 
 from mesh_reference.ca import authority, metrics, serving, succession
@@ -142,6 +144,13 @@ def test_a_foreign_signer_is_refused_loudly(tokens, settings, make_csr):
 
 @pytest.mark.parametrize("csr", ["", "nonsense", "x" * 100_000], ids=["empty", "nonsense", "huge"])
 def test_a_bad_csr_is_an_invalid_argument(tokens, settings, csr):
+    assert refusal(tokens, settings, IstioCertificateRequest(csr=csr))[0] is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_csr_of_an_unknown_version_is_an_invalid_argument(tokens, settings, make_csr):
+    der = x509.load_pem_x509_csr(make_csr().encode()).public_bytes(serialization.Encoding.DER)
+    odd = base64.encodebytes(der.replace(b"\x02\x01\x00", b"\x02\x01\x40", 1)).decode()
+    csr = f"-----BEGIN CERTIFICATE REQUEST-----\n{odd}-----END CERTIFICATE REQUEST-----\n"
     assert refusal(tokens, settings, IstioCertificateRequest(csr=csr))[0] is grpc.StatusCode.INVALID_ARGUMENT
 
 
