@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from mesh_conformance.identity.signing_office import Office, new_key, opened, request
+from mesh_conformance.identity.signing_office import Key, Office, new_key, opened, request
 from mesh_conformance.identity.wire import identity_of, published_roots
 from pytest_mesh.identity.csr_client import Answer
 from pytest_mesh.identity.findings import violations
@@ -129,7 +129,7 @@ def test_a_request_that_its_key_did_not_sign_is_refused(office: Office) -> None:
 @pytest.mark.mesh_feature("CsrStrongKeys")
 def test_a_weak_key_gets_no_certificate(office: Office) -> None:
     token = office.token(ACCOUNT)
-    keys = {
+    keys: dict[str, tuple[Key, bool]] = {
         "RSA with 2048 bits": (rsa.generate_private_key(public_exponent=65537, key_size=2048), True),
         "RSA with 1024 bits": (rsa.generate_private_key(public_exponent=65537, key_size=1024), False),  # noqa: S505 - the point of it
         "ECDSA on P-256": (new_key(), True),
@@ -242,4 +242,4 @@ def _with_key_of(csr: bytes, other: bytes) -> bytes:
         for one in (csr, other)
     ]
     assert der.count(keys[0]) == 1, "the request holds its key once"
-    return _pem(der.replace(*keys))
+    return _pem(der.replace(keys[0], keys[1]))

@@ -86,28 +86,45 @@ class Authenticator:
         self._cache_seconds = cache_seconds
         self._clock = clock
         self._accepted: dict[bytes, tuple[float, Caller]] = {}
+        """The oldest first: all are kept for the same time."""
 
     async def authenticate(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
         """Give the caller that a gRPC call's metadata proves. Raises AuthenticationError."""
-        values = {key.lower(): value for key, value in metadata or ()}
-        cluster_id = values.get("clusterid", "")
-        if cluster_id not in {"", self._cluster_id}:
-            raise AuthenticationError(f"unknown clusterid {cluster_id!r}; this cluster is {self._cluster_id!r}")
-        token = _bearer(values.get("authorization", ""))
-        digest = hashlib.sha256(token.encode()).digest()
-        now = self._clock()
-        known = self._accepted.get(digest)
-        if known and known[0] > now:
-            return known[1]
+        token, digest, known = self._look(metadata)
+        if known is not None:
+            return known
         try:
             status = await self._kube.token_review(token, [AUDIENCE])
         except MeshError as error:
             raise AuthenticationError(f"the token could not be reviewed: {error}") from error
         caller = _caller(status)
         if self._cache_seconds > 0:
-            self._accepted = {key: kept for key, kept in self._accepted.items() if kept[0] > now}
-            self._accepted[digest] = (now + self._cache_seconds, caller)
+            self._remember(digest, caller)
         return caller
+
+    def known(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller | None:
+        """Give the caller where the answer is still in memory. Raises AuthenticationError as ``authenticate`` does."""
+        return self._look(metadata)[2]
+
+    def _look(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> tuple[str, bytes, Caller | None]:
+        values = {key.lower(): value for key, value in metadata or ()}
+        cluster_id = values.get("clusterid", "")
+        if cluster_id not in {"", self._cluster_id}:
+            raise AuthenticationError(f"unknown clusterid {cluster_id!r}; this cluster is {self._cluster_id!r}")
+        token = _bearer(values.get("authorization", ""))
+        digest = hashlib.sha256(token.encode()).digest()
+        kept = self._accepted.get(digest)
+        return token, digest, kept[1] if kept is not None and kept[0] > self._clock() else None
+
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        now = self._clock()
+        while self._accepted:
+            oldest = next(iter(self._accepted))
+            if self._accepted[oldest][0] > now:
+                break
+            del self._accepted[oldest]
+        self._accepted.pop(digest, None)  # so that it is the youngest
+        self._accepted[digest] = (now + self._cache_seconds, caller)
 
 
 def _bearer(authorization: str | bytes) -> str:

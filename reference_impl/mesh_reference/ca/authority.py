@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mesh_reference.ca.csr import CsrError, LeafKey, load_csr, strong_key
+from mesh_reference.ca.leaf_template import Leaf, LeafTemplate
 from mesh_reference.errors import MeshError
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class Authority:
         self.trust_domain = trust_domain
         self.policy = policy or Policy()
         self._key = key
+        self._begins, self._ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         top = self.intermediates[-1] if self.intermediates else certificate
         self.anchor = next((root for root in self.roots if root == top or issued(top, root)), top)
         """The root that this authority's chain leads to."""
@@ -186,11 +189,11 @@ class Authority:
         """Give the chain for a CSR whose sender is known to be ``identity``, as :meth:`issue` and :meth:`chain`."""
         return self.chain(self.issue(csr_pem, identity, ttl=ttl, now=now))
 
-    def chain(self, leaf: x509.Certificate) -> list[str]:
+    def chain(self, leaf: Leaf) -> list[str]:
         """Give the elements of an answer: leaf, the way up one by one, then all roots in one (IST-CHAIN). PEM each."""
-        return [_pem(leaf), *self._elements]
+        return [leaf.pem, *self._elements]
 
-    def issue(self, csr_pem: str, identity: Identity, *, ttl: timedelta, now: datetime) -> x509.Certificate:
+    def issue(self, csr_pem: str, identity: Identity, *, ttl: timedelta, now: datetime) -> Leaf:
         """Give the leaf for a CSR whose sender is known to be ``identity``.
 
         A ``ttl`` of zero or less means the default. Raises CsrError or SignerError.
@@ -200,15 +203,14 @@ class Authority:
             raise CsrError(f"requested lifetime {ttl} is longer than the maximum {self.policy.max_ttl}: ask for less")
         if ttl <= timedelta():
             ttl = self.policy.default_ttl
-        asked_for_name = bool(csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
-        name = identity.uri if asked_for_name and len(identity.uri) <= COMMON_NAME_BYTES else ""
-        return self._leaf(
-            public_key=strong_key(key, ed25519_allowed=self.policy.ed25519),
-            subject=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else []),
-            names=[x509.UniformResourceIdentifier(identity.uri)],
-            ttl=ttl,
-            now=now,
-        )
+        strong, uri = strong_key(key, ed25519_allowed=self.policy.ed25519), identity.uri
+        asked_for_name = bool(csr.subject.rdns and csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+        if asked_for_name and len(uri) <= COMMON_NAME_BYTES:
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, uri)])
+            names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
+            return _issued(self._leaf(public_key=strong, subject=subject, names=names, ttl=ttl, now=now))
+        begins, ends = self._validity(ttl, now)
+        return self._template.fill(uri=uri, key=strong, serial=_serial(), begins=begins, ends=ends)
 
     def issue_server_certificate(
         self, dns_names: Sequence[str], *, ttl: timedelta = timedelta(days=365), now: datetime | None = None
@@ -228,22 +230,20 @@ class Authority:
             ttl=ttl,
             now=now or self._clock(),
         )
-        return "".join(self.chain(leaf)), _private_pem(key)
+        return "".join(self.chain(_issued(leaf))), _private_pem(key)
 
     def _leaf(
         self, *, public_key: LeafKey, subject: x509.Name, names: list[x509.GeneralName], ttl: timedelta, now: datetime
     ) -> x509.Certificate:
-        signer_ends = self.certificate.not_valid_after_utc
-        if signer_ends <= now:
-            raise SignerError(f"the CA certificate expired at {signer_ends:%Y-%m-%dT%H:%M:%SZ}: renew the root")
+        begins, ends = self._validity(ttl, now)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.certificate.subject)
             .public_key(public_key)
             .serial_number(_serial())
-            .not_valid_before(now - self.policy.skew)
-            .not_valid_after(min(now + ttl, signer_ends))  # IST-CLAMP
+            .not_valid_before(begins)
+            .not_valid_after(ends)
             .add_extension(_LEAF_USAGE, critical=True)
             .add_extension(_BOTH_SIDES, critical=False)
             .add_extension(_NO_CA, critical=True)
@@ -251,6 +251,30 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .sign(self._key, self._hash)
         )
+
+    def _validity(self, ttl: timedelta, now: datetime) -> tuple[datetime, datetime]:
+        if self._ends <= now:
+            raise SignerError(f"the CA certificate expired at {self._ends:%Y-%m-%dT%H:%M:%SZ}: renew the root")
+        return now - self.policy.skew, min(now + ttl, self._ends)  # IST-CLAMP
+
+    @cached_property
+    def _template(self) -> LeafTemplate:
+        sample = self._leaf(
+            public_key=self._key.public_key(),
+            subject=x509.Name([]),
+            names=[x509.UniformResourceIdentifier("spiffe://sample")],
+            ttl=self._ends - self._begins,
+            now=self._begins,
+        )
+        return LeafTemplate(sample, self._key)
+
+
+def _issued(leaf: x509.Certificate) -> Leaf:
+    return Leaf(
+        der=leaf.public_bytes(serialization.Encoding.DER),
+        serial_number=leaf.serial_number,
+        not_valid_after_utc=leaf.not_valid_after_utc,
+    )
 
 
 def _self_signed(

@@ -53,16 +53,16 @@ def strong_key(key: CertificatePublicKeyTypes, *, ed25519_allowed: bool = False)
     Ed25519 is strong, but Envoy and other peers need not speak it: it is taken
     only where the operator says so. Raises CsrError.
     """
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        if key.curve.name not in CURVES:
+            raise CsrError(f"EC key on {key.curve.name}: use one of {', '.join(CURVES)}")
+        return key
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS or key.public_numbers().e < 65537:
             raise CsrError(
                 f"RSA key of {key.key_size} bits, exponent {key.public_numbers().e}: "
                 f"at least {MIN_RSA_BITS} bits and 65537 are needed"
             )
-        return key
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.name not in CURVES:
-            raise CsrError(f"EC key on {key.curve.name}: use one of {', '.join(CURVES)}")
         return key
     if isinstance(key, ed25519.Ed25519PublicKey):
         if not ed25519_allowed:

@@ -111,9 +111,13 @@ class CertificateService:
         known = client_certificates.caller_of(context.auth_context(), signer, self._clock())
         if known is not None:
             return known
+        metadata = context.invocation_metadata()
+        remembered = self._authenticator.known(metadata)
+        if remembered is not None:
+            return remembered
         try:
             async with asyncio.timeout(REVIEW_SECONDS):
-                return await self._authenticator.authenticate(context.invocation_metadata())
+                return await self._authenticator.authenticate(metadata)
         except TimeoutError as error:
             raise authentication.AuthenticationError(f"the token was not reviewed in {REVIEW_SECONDS:g} s") from error
 

@@ -119,11 +119,13 @@ def test_a_renewed_root_with_the_same_key_is_no_stranger(signer, now):
 
 
 def test_a_leaf_of_the_old_root_verifies_by_the_renewed_one(signer, reviews, make_csr, now):
-    leaf = signer.issue(make_csr(), reviews, ttl=DAY, now=now)
-    leaf.verify_directly_issued_by(signer.renewed(now + DAY).certificate)
-    signer.renewed(now + DAY).issue(make_csr(), reviews, ttl=DAY, now=now + DAY).verify_directly_issued_by(
-        signer.certificate
+    renewed = signer.renewed(now + DAY)
+    before, after = (
+        x509.load_pem_x509_certificate(one.issue(make_csr(), reviews, ttl=DAY, now=at).pem.encode())
+        for one, at in ((signer, now), (renewed, now + DAY))
     )
+    before.verify_directly_issued_by(renewed.certificate)
+    after.verify_directly_issued_by(signer.certificate)
 
 
 def test_a_root_is_due_in_the_last_fifth_of_its_life(signer, now):
