@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio istio-local istio-kind differential browser docs mutants lint types layers bench debian coverage clean
+.PHONY: help conformance test kind istio istio-local istio-kind differential browser docs openssl-agreement fuzz mutants injection lint types layers bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -80,6 +80,12 @@ types: $(STAMP) ## mypy, strict
 
 layers: $(STAMP) ## import-linter: the laws of the design
 	$(BIN)/lint-imports
+
+injection: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
+injection: debian $(STAMP) ## Run injected pods, and compare injection and iptables with Istio's own (MESH_ISTIO_BIN)
+	$(BIN)/pytest tests/reference/injection --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference
+	MESH_LAW_EXAMPLES=400 $(BIN)/pytest tests/reference/injection/test_injection_laws.py
+	$(BIN)/pytest tests/reference/injection --override-ini=python_files='judge_*.py' $(ARGS)
 
 bench: debian $(STAMP) ## Benchmarks (figures: docs/performance.md)
 	$(BIN)/pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)

@@ -6,7 +6,6 @@ this module brings them together in a fixed order.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -119,15 +118,28 @@ def patch_of(pod: Mapping[str, Any], injected: Injected) -> list[Json]:
 
 
 def _prepared(pod: Mapping[str, Any]) -> Json:
-    """A copy in which every map and list that injection touches is there."""
+    """A copy as deep as injection writes: every map and list that it touches is there and its own, the rest is shared."""
     check_pod(pod)
-    result: Json = copy.deepcopy(dict(pod))
-    metadata = result["metadata"] = result.get("metadata") or {}
+    result: Json = dict(pod)
+    metadata = result["metadata"] = dict(result.get("metadata") or {})
     for name in ("labels", "annotations"):
-        metadata[name] = metadata.get(name) or {}
-    for name in ("containers", "initContainers", "volumes", "imagePullSecrets"):
-        result["spec"][name] = result["spec"].get(name) or []
+        metadata[name] = dict(metadata.get(name) or {})
+    spec = result["spec"] = dict(result["spec"])
+    for name in ("containers", "initContainers"):
+        spec[name] = [_own(container) for container in spec.get(name) or ()]
+    for name in ("volumes", "imagePullSecrets"):
+        spec[name] = list(spec.get(name) or ())
+    if spec.get("securityContext"):
+        spec["securityContext"] = dict(spec["securityContext"])
     return result
+
+
+def _own(container: Json) -> Json:
+    """Probes are replaced in the container, hooks in its lifecycle."""
+    own = dict(container)
+    if own.get("lifecycle"):
+        own["lifecycle"] = dict(own["lifecycle"])
+    return own
 
 
 def _trimmed(result: Json, pod: Mapping[str, Any]) -> Json:

@@ -12,7 +12,9 @@ Json = dict[str, Any]
 
 
 def difference(old: Any, new: Any, path: str = "") -> list[Json]:
-    """Operations which, applied to ``old`` in order, give ``new``."""
+    """Operations which, applied to ``old`` in order, give ``new``; what both share is not looked at."""
+    if old is new:
+        return []
     if isinstance(old, dict) and isinstance(new, dict):
         return _maps(old, new, path)
     if isinstance(old, list) and isinstance(new, list):
@@ -34,6 +36,8 @@ def _maps(old: Json, new: Json, path: str) -> list[Json]:
 
 
 def _lists(old: list[Any], new: list[Any], path: str) -> list[Json]:
+    if len(old) == len(new) and all(one is other for one, other in zip(old, new, strict=True)):
+        return []
     if old == new and _same_types(old, new):
         return []
     old_names, new_names = _names(old), _names(new)

@@ -87,36 +87,39 @@ _WORDS = {int: "a whole number", str: "text", (int, str): "a number or text"}
 def check_pod(pod: Mapping[str, Any]) -> None:
     """Raises `InjectionError` with the first field that is not as a Pod's; a null field counts as unset."""
     problem = next(_problems(pod, _POD, ()), None)
-    if problem:
-        raise InjectionError(problem)
+    if problem is not None:
+        path, text = problem
+        raise InjectionError(f"{render(path) or 'the pod'}{text}")
 
 
-def _problems(value: Any, wanted: Any, path: Path) -> Iterator[str]:
-    where = render(path) or "the pod"
+def _problems(value: Any, wanted: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Places and what is wrong there; paths become text only when they are told."""
     match wanted:
         case _Map():
             if not isinstance(value, dict):
-                yield f"{where}: want a map"
+                yield path, ": want a map"
                 return
             for name in wanted.required:
                 if value.get(name) is None:
-                    yield f"{render((*path, name))} is missing"
+                    yield (*path, name), " is missing"
             for name, shape in wanted.fields.items():
-                if value.get(name) is not None:
-                    yield from _problems(value[name], shape, (*path, name))
+                held = value.get(name)
+                if held is None or (shape is str and type(held) is str):
+                    continue
+                yield from _problems(held, shape, (*path, name))
         case _Each():
             if not isinstance(value, list):
-                yield f"{where}: want a list"
+                yield path, ": want a list"
                 return
             for index, item in enumerate(value):
                 yield from _problems(item, wanted.item, (*path, index))
         case _Texts():
             if not isinstance(value, dict):
-                yield f"{where}: want a map"
+                yield path, ": want a map"
                 return
             for name, item in value.items():
                 if not isinstance(item, str):
-                    yield f"{render((*path, name))}: want text, have {item!r}: write it in quotes"
+                    yield (*path, name), f": want text, have {item!r}: write it in quotes"
         case _:
             if not isinstance(value, wanted) or isinstance(value, bool):
-                yield f"{where}: want {_WORDS[wanted]}, have {value!r}"
+                yield path, f": want {_WORDS[wanted]}, have {value!r}"

@@ -53,7 +53,7 @@ def test_a_client_without_certificate_is_refused(scene):
     assert scene["without certificate"] in {"SSLError", "SSLEOFError", "ConnectionResetError"}
 
 
-def test_moved_probes_reach_the_application_from_the_uncaptured_address(scene):
+def test_moved_probes_reach_the_application_from_the_uncaptured_address(scene):  # IM12
     assert scene["probes"] == {
         "/app-health/app/readyz": 200,
         "/app-health/app/livez": 200,
@@ -63,7 +63,7 @@ def test_moved_probes_reach_the_application_from_the_uncaptured_address(scene):
     assert ["127.0.0.6", "/ready?full"] in scene["asked"]
 
 
-def test_metrics_of_envoy_and_application_are_joined(scene):
+def test_metrics_of_envoy_and_application_are_joined(scene):  # IM12
     assert scene["metrics"] == [True, True]
     assert scene["envoy metrics"] == 200
 

@@ -55,23 +55,23 @@ def made(*arguments: str) -> list[str]:
     return [line for line in result.output.splitlines() if line.startswith("-A")]
 
 
-def test_the_injectors_arguments_make_exactly_these_rules():
+def test_the_injectors_arguments_make_exactly_these_rules():  # IT1 IT2 IT4
     assert dry_run(*INJECTED).output == INJECTED_RULES
 
 
-def test_ipv6_has_its_own_loopback_addresses():
+def test_ipv6_has_its_own_loopback_addresses():  # IT9
     result = CliRunner().invoke(iptables_command.command, ["-i", "*", "-b", "*", "--dry-run", "--ipv6"])
     _, four, six = result.output.split("*nat\n")
     assert six == four.replace("127.0.0.6/32", "::6/128").replace("127.0.0.1/32", "::1/128")
 
 
-def test_nothing_included_captures_nothing():
+def test_nothing_included_captures_nothing():  # IT3 IT5
     rules = made()
     assert "-A PREROUTING -p tcp -j ISTIO_INBOUND" not in rules
     assert not any(rule.startswith("-A ISTIO_OUTPUT") and rule.endswith("-j ISTIO_REDIRECT") for rule in rules)
 
 
-def test_inbound_ports_by_name_are_captured_alone():
+def test_inbound_ports_by_name_are_captured_alone():  # IT3
     inbound = [rule for rule in made("-b", "80, 8080") if rule.startswith("-A ISTIO_INBOUND")]
     assert inbound == [
         "-A ISTIO_INBOUND -p tcp -m tcp --dport 15008 -j RETURN",
@@ -80,7 +80,7 @@ def test_inbound_ports_by_name_are_captured_alone():
     ]
 
 
-def test_outbound_ranges_and_ports_end_the_output_chain_in_istios_order():
+def test_outbound_ranges_and_ports_end_the_output_chain_in_istios_order():  # IT5
     rules = made("-i", "10.96.0.0/16,fd00::/8", "-x", "10.96.7.0/24", "-q", "3306", "-o", "25")
     assert rules[-4:] == [
         "-A ISTIO_OUTPUT -d 127.0.0.1/32 -j RETURN",
@@ -95,12 +95,12 @@ def test_outbound_ranges_and_ports_end_the_output_chain_in_istios_order():
     ]
 
 
-def test_a_captured_loopback_range_takes_the_applications_own_calls_too():
+def test_a_captured_loopback_range_takes_the_applications_own_calls_too():  # IT4 IT5
     assert "-A ISTIO_OUTPUT -o lo -m owner ! --uid-owner 1337 -j RETURN" in made("-i", "10.0.0.0/8")
     assert "-A ISTIO_OUTPUT -o lo -m owner ! --uid-owner 1337 -j RETURN" not in made("-i", "127.0.0.2/32")
 
 
-def test_interfaces_are_left_alone_or_rerouted():
+def test_interfaces_are_left_alone_or_rerouted():  # IT6
     rules = made("-c", "eth1", "-k", "net1", "-i", "*", "-b", "*")
     prerouting = [rule for rule in rules if rule.startswith("-A PREROUTING")]
     assert prerouting == [
@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_refused_by_the_flags_name(arguments, name):
     assert "-A " not in result.output
 
 
-def test_a_second_run_deletes_only_its_own_jumps():
+def test_a_second_run_deletes_only_its_own_jumps():  # IT10
     capture = capturing.Capture(inbound_ports=("*",), outbound_ranges=("*",), excluded_interfaces=("eth1",))
     current = (
         "-A PREROUTING -i eth1 -j RETURN\n-A PREROUTING -p tcp -j ISTIO_INBOUND\n-A PREROUTING -p udp -j FOREIGN\n"
@@ -254,7 +254,7 @@ def test_a_pod_without_a_nameserver_has_no_names_to_capture(monkeypatch):
     assert "--redirect-dns: /nowhere/resolv.conf names no nameserver; use --capture-all-dns" in result.output
 
 
-def test_a_later_run_in_another_mode_clears_the_first_ones_rules_away():
+def test_a_later_run_in_another_mode_clears_the_first_ones_rules_away():  # IT10
     before = iptables.restore_input(
         capturing.Capture(mode="TPROXY", inbound_ports=("*",), dns_servers=("*",), outbound_ranges=("*",)), 4
     )
@@ -309,7 +309,7 @@ print(json.dumps({
 """
 
 
-def test_in_a_real_namespace_the_rules_send_each_connection_where_it_belongs(tmp_path: Path):
+def test_in_a_real_namespace_the_rules_send_each_connection_where_it_belongs(tmp_path: Path):  # IT1 IT4 IT10
     scene = tmp_path / "scene.py"
     scene.write_text(SCENE)
     done = subprocess.run(

@@ -100,7 +100,7 @@ def run(text: str, *arguments: str) -> Result:
         "Pod",
     ],
 )
-def test_the_pod_template_of_every_workload_is_injected_and_nothing_else_changes(kind: str) -> None:
+def test_the_pod_template_of_every_workload_is_injected_and_nothing_else_changes(kind: str) -> None:  # IK1
     before = workload(kind)
     outcome = inject_object(before, "shop", InjectionSettings())
     assert outcome.changed
@@ -113,7 +113,7 @@ def test_the_pod_template_of_every_workload_is_injected_and_nothing_else_changes
         assert outcome.value == before
 
 
-def test_a_list_is_injected_item_by_item() -> None:
+def test_a_list_is_injected_item_by_item() -> None:  # IK2
     outcome = inject_object(
         {"kind": "List", "items": [workload("Deployment"), {"kind": "Service"}]}, "shop", InjectionSettings()
     )
@@ -122,7 +122,7 @@ def test_a_list_is_injected_item_by_item() -> None:
     assert second == {"kind": "Service"}
 
 
-def test_a_pod_template_in_a_kind_that_is_not_known_passes_untouched_with_a_note() -> None:
+def test_a_pod_template_in_a_kind_that_is_not_known_passes_untouched_with_a_note() -> None:  # IK3
     value = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": {"template": template()}}
     outcome = inject_object(value, "shop", InjectionSettings())
     assert (outcome.changed, outcome.value) == (False, value)
@@ -134,7 +134,7 @@ def test_a_pod_template_in_a_kind_that_is_not_known_passes_untouched_with_a_note
     )
 
 
-def test_a_workload_on_the_hosts_network_passes_untouched_with_a_note() -> None:
+def test_a_workload_on_the_hosts_network_passes_untouched_with_a_note() -> None:  # IB1 IK5
     value = workload("Deployment")
     pod_of(value)["spec"]["hostNetwork"] = True
     outcome = inject_object(value, "shop", InjectionSettings())
@@ -144,7 +144,7 @@ def test_a_workload_on_the_hosts_network_passes_untouched_with_a_note() -> None:
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_a_file_says_what_the_webhook_makes_of_the_pods_of_its_workload(native: bool) -> None:
+def test_a_file_says_what_the_webhook_makes_of_the_pods_of_its_workload(native: bool) -> None:  # IK8
     settings = InjectionSettings(native_sidecar=native)
     value = workload("Deployment")
     created = template()
@@ -165,25 +165,25 @@ def test_a_file_says_what_the_webhook_makes_of_the_pods_of_its_workload(native: 
     assert pod_of(inject_object(value, "shop", settings).value) == admitted
 
 
-def test_a_file_of_many_documents_is_the_golden_one(golden: Callable[[str, str], None]) -> None:
+def test_a_file_of_many_documents_is_the_golden_one(golden: Callable[[str, str], None]) -> None:  # IK4
     result = run(MIXED)
     assert result.exit_code == 0
     golden("kube-inject.yaml", result.stdout)
 
 
-def test_documents_that_are_not_injected_stay_as_they_were_written() -> None:
+def test_documents_that_are_not_injected_stay_as_they_were_written() -> None:  # IK3 IK4
     printed = run(MIXED).stdout.split("---\n")
     assert printed[0] == MIXED.split("---\n", maxsplit=1)[0]
     assert printed[2] == "# Nothing but a comment.\n"
     assert printed[3] == MIXED.split("---\n")[3]
 
 
-def test_injecting_the_output_again_prints_the_same() -> None:
+def test_injecting_the_output_again_prints_the_same() -> None:  # IR1 IK4
     once = run(MIXED).stdout
     assert run(once).stdout == once
 
 
-def test_the_namespace_option_counts_where_the_object_names_none() -> None:
+def test_the_namespace_option_counts_where_the_object_names_none() -> None:  # IB2 IK6
     deployment = json.dumps(workload("Deployment"))
     assert "namespaces/shop/deployments/web" in run(deployment, "-n", "shop").stdout
     result = run(deployment, "-n", "kube-system")
@@ -191,18 +191,18 @@ def test_the_namespace_option_counts_where_the_object_names_none() -> None:
     assert "namespace kube-system is never injected" in result.stderr
 
 
-def test_regular_sidecars_can_be_chosen() -> None:
+def test_regular_sidecars_can_be_chosen() -> None:  # IC7 IK6
     result = run(json.dumps(workload("Deployment")), "--no-native-sidecar")
     assert "restartPolicy" not in result.stdout
 
 
-def test_a_revision_has_a_control_plane_of_its_own() -> None:
+def test_a_revision_has_a_control_plane_of_its_own() -> None:  # IK6
     result = run(json.dumps(workload("Deployment")), "--revision", "canary")
     assert "value: istiod-canary.istio-system.svc:15012" in result.stdout
     assert "istio.io/rev: canary" in result.stdout
 
 
-def test_a_mesh_config_file_counts(tmp_path: Any) -> None:
+def test_a_mesh_config_file_counts(tmp_path: Any) -> None:  # IK6
     config = tmp_path / "mesh.yaml"
     config.write_text("defaultConfig: {proxyMetadata: {SECRET_TTL: 30s}}\ntrustDomain: example.org\n")
     result = run(json.dumps(workload("Deployment")), "--meshConfigFile", str(config))
@@ -229,7 +229,7 @@ def test_a_mesh_config_file_counts(tmp_path: Any) -> None:
         ("kind: Pod\napiVersion: v1\nmetadata: x\n", 1, "-:1: Pod: metadata: want a map"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_the_rest_is_printed(text: str, code: int, message: str) -> None:
+def test_bad_input_is_one_clear_line_and_the_rest_is_printed(text: str, code: int, message: str) -> None:  # IK7
     result = run(f"{text}---\napiVersion: v1\nkind: Service\n")
     assert result.exit_code == code
     assert message in result.stderr
@@ -237,12 +237,12 @@ def test_bad_input_is_one_clear_line_and_the_rest_is_printed(text: str, code: in
     assert result.stdout == "apiVersion: v1\nkind: Service\n---\n"
 
 
-def test_a_file_that_is_not_there_is_one_line_and_exit_code_2() -> None:
+def test_a_file_that_is_not_there_is_one_line_and_exit_code_2() -> None:  # IK7
     result = CliRunner().invoke(main, ["kube-inject", "-f", "/nowhere/x.yaml"])
     assert (result.exit_code, result.stderr) == (2, "/nowhere/x.yaml: No such file or directory\n")
 
 
-def test_an_unknown_field_of_the_mesh_config_is_refused(tmp_path: Any) -> None:
+def test_an_unknown_field_of_the_mesh_config_is_refused(tmp_path: Any) -> None:  # IK7
     config = tmp_path / "mesh.yaml"
     config.write_text("trustDomian: x\n")
     result = run("a: b", "--meshConfigFile", str(config))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from mesh_reference import documents
-from mesh_reference.injection.annotations import AnnotationError
 from mesh_reference.injection.injector import inject
 from mesh_reference.injection.owner import Workload, owner_of
-from mesh_reference.injection.pod_shape import InjectionError
 from mesh_reference.injection.settings import InjectionSettings
 
 Json = dict[str, Any]
@@ -128,11 +125,15 @@ def environment(pod: Json) -> dict[str, str]:
         ("overridden", OVERRIDDEN, {}),
     ],
 )
-def test_the_pod_is_the_golden_one(name: str, text: str, settings: Json, golden: Callable[[str, str], None]) -> None:
+def test_the_pod_is_the_golden_one(
+    name: str, text: str, settings: Json, golden: Callable[[str, str], None]
+) -> None:  # IC9 IC13
     golden(f"{name}.yaml", documents.dump(injected(text, **settings)))
 
 
-def test_a_native_sidecar_is_an_init_container_that_goes_on_running_and_starts_before_the_users() -> None:
+def test_a_native_sidecar_is_an_init_container_that_goes_on_running_and_starts_before_the_users() -> (
+    None
+):  # IC5 IC10 IC16 IM11
     pod = injected(PROBED)
     assert [item["name"] for item in pod["spec"]["initContainers"]] == ["istio-init", "istio-proxy", "migrate"]
     assert proxy_of(pod)["restartPolicy"] == "Always"
@@ -140,7 +141,9 @@ def test_a_native_sidecar_is_an_init_container_that_goes_on_running_and_starts_b
     assert json.loads(pod["metadata"]["annotations"]["sidecar.istio.io/status"])["containers"] is None
 
 
-def test_a_regular_sidecar_comes_after_the_users_containers_and_capture_after_their_init_containers() -> None:
+def test_a_regular_sidecar_comes_after_the_users_containers_and_capture_after_their_init_containers() -> (
+    None
+):  # IC5 IM11
     pod = injected(PROBED, native_sidecar=False)
     assert [item["name"] for item in pod["spec"]["initContainers"]] == ["migrate", "istio-init"]
     assert [item["name"] for item in pod["spec"]["containers"]] == ["web", "helper", "istio-proxy"]
@@ -149,20 +152,20 @@ def test_a_regular_sidecar_comes_after_the_users_containers_and_capture_after_th
 
 
 @pytest.mark.parametrize(("default", "word", "native"), [(True, "false", False), (False, "true", True)])
-def test_the_pods_annotation_chooses_the_sort_of_sidecar(default: bool, word: str, native: bool) -> None:
+def test_the_pods_annotation_chooses_the_sort_of_sidecar(default: bool, word: str, native: bool) -> None:  # IC7
     pod = pod_of(HELLO)
     pod["metadata"]["annotations"] = {"sidecar.istio.io/nativeSidecar": word}
     result = inject(pod, "shop", InjectionSettings(native_sidecar=default)).pod
     assert (proxy_of(result) in result["spec"]["initContainers"]) is native
 
 
-def test_holding_the_application_puts_a_regular_proxy_first_and_lets_it_wait() -> None:
+def test_holding_the_application_puts_a_regular_proxy_first_and_lets_it_wait() -> None:  # IC11
     pod = injected(HELLO, native_sidecar=False, proxy_config={"holdApplicationUntilProxyStarts": True})
     assert [item["name"] for item in pod["spec"]["containers"]] == ["istio-proxy", "hello"]
     assert proxy_of(pod)["lifecycle"]["postStart"]["exec"]["command"][-1] == "wait"
 
 
-def test_interception_none_leaves_the_init_container_out() -> None:
+def test_interception_none_leaves_the_init_container_out() -> None:  # IC3
     pod = pod_of(HELLO)
     pod["metadata"]["annotations"] = {"sidecar.istio.io/interceptionMode": "NONE"}
     result = inject(pod, "shop", InjectionSettings()).pod
@@ -170,7 +173,7 @@ def test_interception_none_leaves_the_init_container_out() -> None:
     assert environment(result)["ISTIO_META_INTERCEPTION_MODE"] == "NONE"
 
 
-def test_capture_is_told_the_default_profiles_arguments() -> None:
+def test_capture_is_told_the_default_profiles_arguments() -> None:  # IC1
     init = init_of(injected(HELLO))
     assert init is not None
     assert init["args"] == [
@@ -179,7 +182,7 @@ def test_capture_is_told_the_default_profiles_arguments() -> None:
     ]
 
 
-def test_annotations_steer_capture() -> None:
+def test_annotations_steer_capture() -> None:  # IC2
     init = init_of(injected(STEERED))
     assert init is not None
     flags = dict(zip(init["args"][1:-1:2], init["args"][2:-1:2], strict=True))
@@ -198,7 +201,7 @@ def test_annotations_steer_capture() -> None:
     }
 
 
-def test_the_environment_names_come_in_istios_order() -> None:
+def test_the_environment_names_come_in_istios_order() -> None:  # IC12
     names = [entry["name"] for entry in proxy_of(injected(HELLO, network="east"))["env"]]
     assert names == [
         *("PILOT_CERT_PROVIDER", "CA_ADDR", "POD_NAME", "POD_NAMESPACE", "INSTANCE_IP", "SERVICE_ACCOUNT", "HOST_IP"),
@@ -208,7 +211,7 @@ def test_the_environment_names_come_in_istios_order() -> None:
     ]
 
 
-def test_the_token_has_the_cas_audience_and_lies_where_the_agent_looks() -> None:
+def test_the_token_has_the_cas_audience_and_lies_where_the_agent_looks() -> None:  # IC13
     pod = injected(HELLO)
     token = next(volume for volume in pod["spec"]["volumes"] if volume["name"] == "istio-token")
     assert token["projected"]["sources"] == [
@@ -217,7 +220,7 @@ def test_the_token_has_the_cas_audience_and_lies_where_the_agent_looks() -> None
     assert {"name": "istio-token", "mountPath": "/var/run/secrets/tokens"} in proxy_of(pod)["volumeMounts"]
 
 
-def test_probes_go_through_the_agent_and_their_originals_are_kept() -> None:
+def test_probes_go_through_the_agent_and_their_originals_are_kept() -> None:  # IM7
     pod = injected(PROBED)
     web, helper = pod["spec"]["containers"]
     agent = {"port": 15020, "scheme": "HTTP"}
@@ -239,7 +242,7 @@ def test_probes_go_through_the_agent_and_their_originals_are_kept() -> None:
     }
 
 
-def test_probes_stay_when_the_pod_says_so() -> None:
+def test_probes_stay_when_the_pod_says_so() -> None:  # IM7
     pod = pod_of(PROBED)
     pod["metadata"]["annotations"]["sidecar.istio.io/rewriteAppHTTPProbers"] = "false"
     result = inject(pod, "shop", InjectionSettings()).pod
@@ -247,7 +250,7 @@ def test_probes_stay_when_the_pod_says_so() -> None:
     assert "ISTIO_KUBE_APP_PROBERS" not in environment(result)
 
 
-def test_metrics_are_scraped_from_the_agent_which_knows_the_applications() -> None:
+def test_metrics_are_scraped_from_the_agent_which_knows_the_applications() -> None:  # IM9
     pod = injected(PROBED)
     annotations = pod["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == "15020"
@@ -262,7 +265,7 @@ def test_metrics_are_scraped_from_the_agent_which_knows_the_applications() -> No
 @pytest.mark.parametrize(
     "annotations", [{"prometheus.istio.io/merge-metrics": "false"}, {"prometheus.io/scrape": "false"}]
 )
-def test_metrics_stay_where_the_pod_wants_no_merging(annotations: dict[str, str]) -> None:
+def test_metrics_stay_where_the_pod_wants_no_merging(annotations: dict[str, str]) -> None:  # IM9
     pod = pod_of(PROBED)
     pod["metadata"]["annotations"] |= annotations
     result = inject(pod, "shop", InjectionSettings()).pod
@@ -270,14 +273,14 @@ def test_metrics_stay_where_the_pod_wants_no_merging(annotations: dict[str, str]
     assert "ISTIO_PROMETHEUS_ANNOTATIONS" not in environment(result)
 
 
-def test_a_metrics_port_that_the_proxy_itself_uses_is_refused() -> None:
+def test_a_metrics_port_that_the_proxy_itself_uses_is_refused() -> None:  # IC17 IM9
     pod = pod_of(PROBED)
     pod["metadata"]["annotations"]["prometheus.io/port"] = "15090"
     with pytest.raises(Exception, match="port 15090 is reserved for Istio"):
         inject(pod, "shop", InjectionSettings())
 
 
-def test_a_users_own_istio_proxy_wins_field_by_field() -> None:
+def test_a_users_own_istio_proxy_wins_field_by_field() -> None:  # IM6
     pod = injected(OVERRIDDEN)
     proxy = proxy_of(pod)
     assert proxy["image"] == "mesh-reference/proxyv2"
@@ -294,7 +297,7 @@ def test_a_users_own_istio_proxy_wins_field_by_field() -> None:
     assert [item["name"] for item in pod["spec"]["containers"]] == ["app"]
 
 
-def test_capture_lets_the_overridden_users_traffic_pass() -> None:
+def test_capture_lets_the_overridden_users_traffic_pass() -> None:  # IM10
     init = init_of(injected(OVERRIDDEN))
     assert init is not None
     assert init["args"][init["args"].index("-u") + 1] == "4000"
@@ -310,7 +313,7 @@ def test_capture_lets_the_overridden_users_traffic_pass() -> None:
         ({"app": "x" * 70}, "x" * 63, "latest"),
     ],
 )
-def test_the_canonical_name_follows_the_pods_labels(labels: dict[str, str], name: str, revision: str) -> None:
+def test_the_canonical_name_follows_the_pods_labels(labels: dict[str, str], name: str, revision: str) -> None:  # IC14
     pod = pod_of(HELLO)
     pod["metadata"]["labels"] = labels
     got = inject(pod, "shop", InjectionSettings()).pod["metadata"]["labels"]
@@ -318,7 +321,7 @@ def test_the_canonical_name_follows_the_pods_labels(labels: dict[str, str], name
     assert got["security.istio.io/tlsMode"] == "istio"
 
 
-def test_the_webhooks_path_tells_cluster_and_network_and_more() -> None:
+def test_the_webhooks_path_tells_cluster_and_network_and_more() -> None:  # IM4
     extra = {"ISTIO_META_CLUSTER_ID": "c1", "ISTIO_META_NETWORK": "n1", "MORE": "1"}
     pod = inject(pod_of(HELLO), "shop", InjectionSettings(), environment=extra).pod
     assert extra.items() <= environment(pod).items()
@@ -362,12 +365,12 @@ def test_the_webhooks_path_tells_cluster_and_network_and_more() -> None:
         ),
     ],
 )
-def test_the_owner_is_the_workload_that_a_person_wrote(metadata: Json, kind: str, name: str) -> None:
+def test_the_owner_is_the_workload_that_a_person_wrote(metadata: Json, kind: str, name: str) -> None:  # IC12
     found = owner_of({"metadata": metadata}, "shop")
     assert (found.kind, found.name, found.namespace) == (kind, name, "shop")
 
 
-def test_the_owner_is_referred_to_as_istio_does() -> None:
+def test_the_owner_is_referred_to_as_istio_does() -> None:  # IC12
     workload = Workload(api_version="apps/v1", kind="Deployment", name="web", namespace="shop")
     assert workload.reference == "kubernetes://apis/apps/v1/namespaces/shop/deployments/web"
 
@@ -376,96 +379,3 @@ def test_a_dns_policy_that_hides_the_control_plane_is_warned_of() -> None:
     pod = pod_of(HELLO)
     pod["spec"]["dnsPolicy"] = "Default"
     assert '"Default"' in inject(pod, "shop", InjectionSettings()).warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("pod", "problem"),
-    [
-        ({}, "spec is missing"),
-        ({"spec": []}, "spec: want a map"),
-        ({"spec": {"containers": {}}}, "spec.containers: want a list"),
-        ({"spec": {"containers": [{"image": "x"}]}}, "spec.containers[0].name is missing"),
-        ({"spec": {"containers": ["x"]}}, "spec.containers[0]: want a map"),
-        ({"metadata": [], "spec": {}}, "metadata: want a map"),
-        ({"metadata": {"labels": {"a": 1}}, "spec": {}}, "metadata.labels.a: want text, have 1: write it in quotes"),
-        ({"metadata": {"annotations": {"a": True}}, "spec": {}}, "metadata.annotations.a: want text, have True"),
-        ({"spec": {"containers": [{"name": "a", "ports": 80}]}}, "spec.containers[0].ports: want a list"),
-        (
-            {"spec": {"containers": [{"name": "a", "ports": [{}]}]}},
-            "spec.containers[0].ports[0].containerPort is missing",
-        ),
-        ({"spec": {"volumes": [{}]}}, "spec.volumes[0].name is missing"),
-        (
-            {"spec": {"initContainers": [{"name": "a", "livenessProbe": "x"}]}},
-            "initContainers[0].livenessProbe: want a map",
-        ),
-        ({"spec": {"containers": [{"name": "a", "livenessProbe": {"tcpSocket": {}}}]}}, "tcpSocket.port is missing"),
-    ],
-)
-def test_a_pod_that_is_none_is_refused_with_the_place(pod: Json, problem: str) -> None:
-    with pytest.raises(InjectionError, match=re.escape(problem)):
-        inject(pod, "shop", InjectionSettings())
-
-
-GATEWAY = """
-metadata: {generateName: edge-1-, labels: {istio: edge}, annotations: {inject.istio.io/templates: gateway}}
-spec:
-  securityContext: {sysctls: [{name: net.core.somaxconn, value: "1024"}]}
-  containers: [{name: istio-proxy, image: auto, ports: [{containerPort: 80}]}]
-"""
-
-
-def test_the_template_gateway_makes_a_router_that_captures_nothing_and_binds_any_port() -> None:  # IM3
-    pod = injected(GATEWAY)
-    [proxy] = pod["spec"]["containers"]
-    assert proxy["args"][:2] == ["proxy", "router"]
-    assert proxy["image"] == "mesh-reference/proxyv2"
-    assert [port["containerPort"] for port in proxy["ports"]] == [15090, 80]
-    assert "initContainers" not in pod["spec"]
-    assert "startupProbe" not in proxy
-    assert proxy["readinessProbe"]["httpGet"] == {"path": "/healthz/ready", "port": 15021}
-    assert pod["spec"]["securityContext"]["sysctls"] == [
-        {"name": "net.core.somaxconn", "value": "1024"},
-        {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"},
-    ]
-    assert "security.istio.io/tlsMode" not in pod["metadata"]["labels"]
-    assert "istio-ca-crl" not in {volume["name"] for volume in pod["spec"]["volumes"]}
-    assert json.loads(pod["metadata"]["annotations"]["sidecar.istio.io/status"])["containers"] == ["istio-proxy"]
-
-
-@pytest.mark.parametrize(
-    ("chosen", "problem"),
-    [
-        ("waypoint", 'requested template "waypoint" not found; have gateway, sidecar'),
-        ("", 'requested template "" not found; have gateway, sidecar'),
-        ("grpc-agent", 'template "grpc-agent" is for gRPC without a proxy, which this mesh does not serve'),
-        ("sidecar, gateway", "sidecar and gateway each bring an istio-proxy: choose one"),
-    ],
-)
-def test_a_template_that_cannot_be_had_is_refused_by_name(chosen: str, problem: str) -> None:  # IM2
-    pod = pod_of(HELLO)
-    pod["metadata"]["annotations"] = {"inject.istio.io/templates": chosen}
-    with pytest.raises(AnnotationError, match=re.escape(problem)):
-        inject(pod, "shop", InjectionSettings())
-
-
-def test_the_same_template_twice_is_once() -> None:  # IM2
-    pod = pod_of(HELLO)
-    pod["metadata"]["annotations"] = {"inject.istio.io/templates": "sidecar, sidecar"}
-    assert proxy_of(inject(pod, "shop", InjectionSettings()).pod)
-
-
-def test_an_annotation_without_effect_here_is_warned_of_and_the_pod_injected() -> None:
-    pod = pod_of(HELLO)
-    pod["metadata"]["annotations"] = {"sidecar.istio.io/proxyImageType": "distroless"}
-    result = inject(pod, "shop", InjectionSettings())
-    assert proxy_of(result.pod)
-    assert result.warnings == ("annotation sidecar.istio.io/proxyImageType has no effect in this mesh",)
-
-
-def test_a_proxy_that_binds_low_ports_has_the_capability_as_root() -> None:
-    pod = pod_of(HELLO)
-    pod["metadata"]["annotations"] = {"sidecar.istio.io/capNetBindService": "true"}
-    context = proxy_of(inject(pod, "shop", InjectionSettings()).pod)["securityContext"]
-    assert context["capabilities"] == {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
-    assert (context["runAsUser"], context["runAsGroup"], context["runAsNonRoot"]) == (0, 1337, False)

@@ -64,7 +64,7 @@ def asked(namespace: Labels, pod: Labels, revision: str = "default", *, by_defau
         ({}, {"istio.io/rev": "other", INJECT: "true"}, []),
     ],
 )
-def test_the_api_server_asks_exactly_one_webhook_where_injection_is_wanted(
+def test_the_api_server_asks_exactly_one_webhook_where_injection_is_wanted(  # IA1 IA2 IA3 IA4 IA6
     namespace: Labels, pod: Labels, webhooks: list[str]
 ) -> None:
     assert asked(namespace, pod) == webhooks
@@ -80,7 +80,9 @@ def test_the_api_server_asks_exactly_one_webhook_where_injection_is_wanted(
         ({}, {INJECT: "true"}, []),
     ],
 )
-def test_another_revision_is_asked_by_its_own_label_only(namespace: Labels, pod: Labels, webhooks: list[str]) -> None:
+def test_another_revision_is_asked_by_its_own_label_only(
+    namespace: Labels, pod: Labels, webhooks: list[str]
+) -> None:  # IA1 IA2
     assert asked(namespace, pod, "canary") == webhooks
 
 
@@ -97,13 +99,13 @@ def test_another_revision_is_asked_by_its_own_label_only(namespace: Labels, pod:
         ({}, {"istio.io/rev": "default"}, ["rev.object"]),
     ],
 )
-def test_injection_by_default_takes_the_pods_that_nobody_says_anything_about(
+def test_injection_by_default_takes_the_pods_that_nobody_says_anything_about(  # IA5
     namespace: Labels, pod: Labels, webhooks: list[str]
 ) -> None:
     assert asked(namespace, pod, by_default=True) == webhooks
 
 
-def test_injection_by_default_is_the_default_revisions_alone() -> None:
+def test_injection_by_default_is_the_default_revisions_alone() -> None:  # IA5
     assert asked({}, {}, "canary", by_default=True) == []
 
 
@@ -141,7 +143,7 @@ def pod_with(labels: Labels | None = None, annotations: Labels | None = None, **
         (pod_with(), "shop", {"never_inject": ({},)}, True),
     ],
 )
-def test_the_first_rule_that_speaks_decides(
+def test_the_first_rule_that_speaks_decides(  # IB1 IB2 IB3 IB4 IB5 IB6 IB7
     pod: dict[str, Any], namespace: str, settings: dict[str, Any], injected: bool
 ) -> None:
     decision = decide(pod, namespace, InjectionSettings(**settings))
@@ -151,7 +153,7 @@ def test_the_first_rule_that_speaks_decides(
 
 
 @pytest.mark.parametrize("word", ["yes", "True", "1"])
-def test_a_word_that_is_neither_true_nor_false_is_told_and_the_policy_decides(word: str) -> None:
+def test_a_word_that_is_neither_true_nor_false_is_told_and_the_policy_decides(word: str) -> None:  # IB8
     for policy, injected in (("enabled", True), ("disabled", False)):
         decision = decide(pod_with({INJECT: word}), "shop", InjectionSettings(policy=policy))
         assert decision.inject is injected

@@ -33,7 +33,7 @@ OURS = {"istio-init", "istio-proxy"}
 
 @LAW
 @given(pod=pods(), chosen=SETTINGS)
-def test_injecting_an_injected_pod_changes_nothing(pod: Json, chosen: InjectionSettings) -> None:
+def test_injecting_an_injected_pod_changes_nothing(pod: Json, chosen: InjectionSettings) -> None:  # IM5 IR1 IR2
     once = inject(pod, "shop", chosen).pod
     assert inject(once, "shop", chosen).pod == once
 
@@ -50,7 +50,7 @@ def stored(pod: Json) -> Json:
 
 @LAW
 @given(pod=pods(), chosen=SETTINGS)
-def test_a_second_injection_takes_nothing_away_that_the_api_server_filled_in(  # IR2 IR3
+def test_a_second_injection_takes_nothing_away_that_the_api_server_filled_in(  # IR3
     pod: Json, chosen: InjectionSettings
 ) -> None:
     from_file = stored(inject(pod, "shop", chosen).pod)
@@ -83,7 +83,7 @@ def test_a_patch_removes_nothing_but_what_takes_another_form(pod: Json, chosen: 
 
 @LAW
 @given(pod=pods(), chosen=SETTINGS)
-def test_the_patch_applied_to_the_pod_gives_the_injected_pod_and_the_pod_given_stays(
+def test_the_patch_applied_to_the_pod_gives_the_injected_pod_and_the_pod_given_stays(  # IM1
     pod: Json, chosen: InjectionSettings
 ) -> None:
     before = copy.deepcopy(pod)
@@ -95,7 +95,7 @@ def test_the_patch_applied_to_the_pod_gives_the_injected_pod_and_the_pod_given_s
 
 @LAW
 @given(pod=pods(), chosen=SETTINGS)
-def test_nothing_of_the_users_is_lost_and_order_is_kept(pod: Json, chosen: InjectionSettings) -> None:
+def test_nothing_of_the_users_is_lost_and_order_is_kept(pod: Json, chosen: InjectionSettings) -> None:  # IM8 IM11
     result = inject(pod, "shop", chosen).pod
     rewritten = {"readinessProbe", "livenessProbe", "startupProbe", "lifecycle"}
     for field in ("containers", "initContainers"):
@@ -124,7 +124,7 @@ def test_nothing_of_the_users_is_lost_and_order_is_kept(pod: Json, chosen: Injec
 
 @LAW
 @given(pod=pods(), chosen=SETTINGS)
-def test_a_users_own_sidecar_keeps_every_field_he_wrote(pod: Json, chosen: InjectionSettings) -> None:
+def test_a_users_own_sidecar_keeps_every_field_he_wrote(pod: Json, chosen: InjectionSettings) -> None:  # IM6 IR2
     result = inject(pod, "shop", chosen).pod["spec"]
     have = {item["name"]: item for item in (*result.get("initContainers", ()), *result["containers"])}
     for own in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())):
@@ -142,7 +142,7 @@ def test_a_users_own_sidecar_keeps_every_field_he_wrote(pod: Json, chosen: Injec
 
 @LAW
 @given(pod=pods(), chosen=SETTINGS)
-def test_an_injected_pod_has_one_proxy_and_unique_names_throughout(pod: Json, chosen: InjectionSettings) -> None:
+def test_an_injected_pod_has_one_proxy_and_unique_names_throughout(pod: Json, chosen: InjectionSettings) -> None:  # IM8
     spec = inject(pod, "shop", chosen).pod["spec"]
     names = [item["name"] for item in (*spec.get("initContainers", ()), *spec["containers"])]
     assert names.count("istio-proxy") == 1
@@ -176,7 +176,7 @@ JSON = st.recursive(
     old=st.dictionaries(st.text("ab/~", max_size=2), JSON, max_size=4),
     new=st.dictionaries(st.text("ab/~", max_size=2), JSON, max_size=4),
 )
-def test_the_difference_of_any_two_objects_leads_from_one_to_the_other(old: Json, new: Json) -> None:
+def test_the_difference_of_any_two_objects_leads_from_one_to_the_other(old: Json, new: Json) -> None:  # IM1
     patched = jsonpatch.apply_patch(old, json.loads(json.dumps(difference(old, new))))
     assert json.dumps(patched, sort_keys=True) == json.dumps(new, sort_keys=True)
     assert difference(new, new) == []

@@ -119,20 +119,20 @@ def asked(value: Json, *, operation: str = "CREATE", namespace: str = "shop", **
     return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
 
 
-def test_a_pod_comes_back_with_the_patch_that_injects_it(served: Any) -> None:
+def test_a_pod_comes_back_with_the_patch_that_injects_it(served: Any) -> None:  # IM1
     response = served(lambda post: post("/inject", asked(POD))).response
     assert (response["uid"], response["allowed"], response["patchType"]) == ("u-1", True, "JSONPatch")
     patched = jsonpatch.apply_patch(POD, json.loads(base64.b64decode(response["patch"])))
     assert patched == inject(POD, "shop", InjectionSettings()).pod
 
 
-def test_an_injected_pod_gets_no_patch(served: Any) -> None:
+def test_an_injected_pod_gets_no_patch(served: Any) -> None:  # IR1
     again = inject(POD, "shop", InjectionSettings()).pod
     response = served(lambda post: post("/inject", asked(again))).response
     assert response == {"uid": "u-1", "allowed": True}
 
 
-def test_the_path_tells_cluster_and_network(served: Any) -> None:
+def test_the_path_tells_cluster_and_network(served: Any) -> None:  # IM4
     response = served(lambda post: post("/inject/cluster/c1/net/n1", asked(POD))).response
     patched = jsonpatch.apply_patch(POD, json.loads(base64.b64decode(response["patch"])))
     env = {entry["name"]: entry.get("value") for entry in patched["spec"]["initContainers"][1]["env"]}
@@ -152,19 +152,19 @@ def test_the_settings_are_asked_for_at_each_pod(served: Any) -> None:
     assert "patch" not in second.response
 
 
-def test_a_pod_that_opts_out_passes_unpatched(served: Any) -> None:
+def test_a_pod_that_opts_out_passes_unpatched(served: Any) -> None:  # IB3
     pod = {**POD, "metadata": {"labels": {"sidecar.istio.io/inject": "false"}}}
     assert served(lambda post: post("/inject", asked(pod))).response == {"uid": "u-1", "allowed": True}
 
 
-def test_a_word_that_is_neither_true_nor_false_is_warned_of(served: Any) -> None:
+def test_a_word_that_is_neither_true_nor_false_is_warned_of(served: Any) -> None:  # IB8
     pod = {**POD, "metadata": {"labels": {"sidecar.istio.io/inject": "perhaps"}}}
     response = served(lambda post: post("/inject", asked(pod))).response
     assert response["allowed"]
     assert '"perhaps"' in response["warnings"][0]
 
 
-def test_a_pod_with_a_bad_annotation_is_refused_by_its_name(served: Any) -> None:
+def test_a_pod_with_a_bad_annotation_is_refused_by_its_name(served: Any) -> None:  # IV1
     pod = {**POD, "metadata": {"annotations": {"sidecar.istio.io/proxyCPU": "lots"}}}
     response = served(lambda post: post("/inject", asked(pod))).response
     assert response["allowed"] is False
@@ -260,7 +260,7 @@ def test_an_update_is_judged_and_a_deletion_is_not(served: Any) -> None:
         (asked([]), "application/json", 400, "request.object is not an object"),  # type: ignore[arg-type]
     ],
 )
-def test_a_body_that_is_no_admission_review_gets_a_clear_4xx(
+def test_a_body_that_is_no_admission_review_gets_a_clear_4xx(  # IM1
     served: Any, path: str, body: Any, content_type: str, status: int, message: str
 ) -> None:
     answers = served(lambda post: post(path, body, content_type))
