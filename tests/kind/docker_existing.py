@@ -7,11 +7,15 @@ after is every object of every kind that the API server lists.
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -23,8 +27,22 @@ from pytest_mesh.implementations.loader import load
 from pytest_mesh.implementations.registry import find
 from pytest_mesh.kube import Kube, KubeError
 
+_spec = importlib.util.spec_from_file_location("registry_server", Path(__file__).with_name("registry_server.py"))
+registry_server = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(registry_server)
+
 NAME = os.environ.get("MESH_EXISTING_NAME") or f"mesh-existing-{os.getpid()}"
 ROOT = Path(__file__).parents[2]
+CERTS = "/etc/containerd/certs.d"
+CONFIG = f"""
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+containerdConfigPatches:
+- |-
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{CERTS}"
+"""
+"""Lets a node ask a registry over plain HTTP."""
 OWNED = "pytest-mesh.dev/owned=true"
 UNSTABLE = {"events", "componentstatuses"}
 """Kinds whose objects come and go without anybody's doing."""
@@ -43,6 +61,21 @@ SHORT = """
 def test_short(mesh_namespace):
     mesh_namespace.stand_in("reviews")
     assert mesh_namespace.client().get("http://reviews").version == "v1"
+"""
+
+
+MANY = """
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_many(mesh_namespace, number):
+    mesh_namespace.stand_in("reviews")
+    labels = mesh_namespace.kube.get(f"/api/v1/namespaces/{mesh_namespace.name}")["metadata"]["labels"]
+    with Path("runs").open("a") as file:
+        file.write(labels["pytest-mesh.dev/run"] + "\\n")
 """
 
 
@@ -70,6 +103,10 @@ def reference():
 def meshed(cluster, admin, reference):
     """The cluster with the reference on it, by an administrator's hand."""
     installer.install(cluster, admin, reference, print)
+    deadline = time.monotonic() + 60
+    while owned(admin):  # where it looked whether the mesh injects
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     return cluster
 
 
@@ -177,17 +214,27 @@ def test_an_installation_that_was_asked_for_leaves_nothing_of_itself(cluster, ad
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_suite_passes_with_the_printed_rights_and_leaves_nothing(meshed, admin, limited, tmp_path, workers):
+def test_the_suite_passes_with_the_printed_rights_and_leaves_nothing(meshed, admin, limited, tmp_path):
     before = objects(admin)
-    arguments = ["--pyargs", "mesh_conformance", "-q", "--mesh-report=report.yaml", f"-n{workers}"]
 
-    code, output = finished(run(tmp_path, limited, *arguments, "-p", "xdist"))
+    code, output = finished(run(tmp_path, limited, "--pyargs", "mesh_conformance", "-q", "--mesh-report=report.yaml"))
 
     assert_unchanged(admin, before)
     assert code == 0, output
     report = documents.load((tmp_path / "report.yaml").read_text())
     assert {profile["core"]["result"] for profile in report["profiles"]} == {"success"}
+
+
+@pytest.mark.timeout(300)
+def test_two_workers_are_one_run_and_leave_nothing(meshed, admin, limited, tmp_path):
+    before = objects(admin)
+
+    code, output = finished(run(tmp_path, limited, "-n2", text=MANY))
+
+    assert code == 0, output
+    assert "4 passed" in output
+    assert len(set((tmp_path / "runs").read_text().split())) == 1
+    assert_unchanged(admin, before)
 
 
 @pytest.mark.timeout(600)
@@ -263,3 +310,48 @@ def test_an_installation_is_refused_where_a_mesh_is_and_what_is_there_is_named(m
     assert "istio-sidecar-injector" in output
     assert "virtualservices.networking.istio.io" in output
     assert_unchanged(admin, before)
+
+
+@pytest.fixture
+def registry(meshed, tmp_path):
+    """A registry beside the node, by a name that Docker may push to and the node's containerd may pull from over HTTP."""
+    template = "{{(index .IPAM.Config 0).Gateway}}"
+    gateway = subprocess.run(
+        ["docker", "network", "inspect", "kind", "--format", template], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    served = registry_server.Registry("0.0.0.0", blobs)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    served.name = f"127.0.0.1:{served.server_port}"
+    hosts = f'[host."http://{gateway}:{served.server_port}"]\n  capabilities = ["pull", "resolve"]\n'
+    command = f"mkdir -p {CERTS}/{served.name} && cat > {CERTS}/{served.name}/hosts.toml"
+    node = f"{meshed.name}-control-plane"
+    subprocess.run(["docker", "exec", "-i", node, "sh", "-c", command], input=hosts, text=True, check=True)
+    login = b64encode(f"{registry_server.USER}:{registry_server.PASSWORD}".encode()).decode()
+    served.login = tmp_path / "docker" / "config.json"
+    served.login.parent.mkdir()
+    served.login.write_text(json.dumps({"auths": {served.name: {"auth": login}}}))
+    yield served
+    served.shutdown()
+    served.server_close()
+
+
+@pytest.mark.timeout(600)
+def test_images_are_pushed_to_a_registry_and_pulled_by_the_pull_secret(meshed, limited, registry, tmp_path):
+    place = ["--registry", f"{registry.name}/team", "--tag", "lane"]
+    docker = {**os.environ, "DOCKER_CONFIG": str(registry.login.parent)}
+    command = [sys.executable, "-m", "pytest_mesh.cli", "images", "push", *place]
+    pushed = subprocess.run(command, env=docker, capture_output=True, text=True, check=False)
+    assert pushed.returncode == 0, pushed.stderr
+    given = [f"--mesh-image-registry={registry.name}/team", "--mesh-image-tag=lane"]
+
+    code, output = finished(run(tmp_path, limited, *given, text=SHORT))
+    assert code == 1, output
+    assert "ErrImagePull" in output or "ImagePullBackOff" in output
+    assert registry.pulled == []
+
+    code, output = finished(run(tmp_path, limited, *given, f"--mesh-image-pull-secret={registry.login}", text=SHORT))
+    assert code == 0, output
+    assert registry.pulled[0] == "team/pytest-mesh/workload"
+    subprocess.run(["docker", "image", "rm", pushed.stdout.split()[-1]], capture_output=True, check=True)

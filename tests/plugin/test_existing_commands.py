@@ -78,6 +78,7 @@ def test_an_installation_has_a_role_of_its_own_that_says_what_it_is():
     roles = of_kind(yaml.safe_load_all(done.stdout), "ClusterRole")
     assert roles["pytest-mesh-install"]["rules"] == [rule.document() for rule in rights.TO_INSTALL]
     assert "cluster administrator in all but" in done.stdout
+    assert "istio-system" not in done.stdout, "it is not there before the installation"
     assert "pytest-mesh-install" not in call("rbac").stdout
 
 

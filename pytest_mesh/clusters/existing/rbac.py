@@ -70,10 +70,11 @@ def documents(
             _cluster_role("pytest-mesh-install", rights.TO_INSTALL),
             _binding(account, "ClusterRole", "pytest-mesh-install"),
         ]
-    control_plane = rights.control_plane_rules(implementation)
+    # What is to be installed has no namespace yet in which a role could be; the rights above contain these.
+    control_plane = () if install else rights.control_plane_rules(implementation)
     if control_plane:
         found += _in_namespace(account, "pytest-mesh-control-plane", implementation.namespace, control_plane)
-    root = rights.root_rules(implementation)
+    root = () if install else rights.root_rules(implementation)
     if root_secret and root:
         found += _in_namespace(account, "pytest-mesh-root", implementation.root_secret[0], root)
     if pull_secret:

@@ -134,6 +134,7 @@ TO_INSTALL: Final = (
     Rule(resources=("namespaces", "configmaps", "secrets", "services", "serviceaccounts"), verbs=_MANAGE),
     Rule(resources=("pods",), verbs=("get", "list", "watch")),
     Rule(resources=("pods/log",), verbs=("get",)),
+    Rule(resources=("pods/portforward",), verbs=("get", "create")),
     Rule(resources=("events",), verbs=("list",)),
     Rule(groups=("apps",), resources=("deployments",), verbs=_MANAGE),
     Rule(groups=("apiextensions.k8s.io",), resources=("customresourcedefinitions",), verbs=_MANAGE),
