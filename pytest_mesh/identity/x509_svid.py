@@ -16,6 +16,9 @@ from pytest_mesh.identity.findings import Finding, one_per_rule
 from pytest_mesh.identity.rules import found
 from pytest_mesh.identity.spiffe import SpiffeId, check_id
 
+_FEW = 8
+"""URIs that are judged and shown; more than one is wrong by itself."""
+_SHOWN = 300
 _E = TypeVar("_E", bound=x509.ExtensionType)
 
 
@@ -93,16 +96,16 @@ def _leaf(certificate: x509.Certificate) -> Iterator[Finding]:
 def _identity(certificate: x509.Certificate) -> Iterator[Finding]:
     uris, field = uri_sans(certificate), "subjectAltName"
     if len(uris) != 1:
-        message = f"exactly one URI SAN is required, found {len(uris)}: {uris}"
-        yield found("SVID-URI-ONE", message, field=field, seen=uris)
-    for uri in uris:
+        message = f"exactly one URI SAN is required, found {len(uris)}: {_few(uris)}"
+        yield found("SVID-URI-ONE", message, field=field, seen=_few(uris))
+    for uri in uris[:_FEW]:
         if uri.partition(":")[0].lower() != "spiffe":
-            yield found("SVID-SCHEME-V", f"URI SAN {uri!r} is no SPIFFE ID", field=field, seen=uri)
+            yield found("SVID-SCHEME-V", f"URI SAN {_short(uri)!r} is no SPIFFE ID", field=field, seen=_short(uri))
             continue
-        broken = [found(one.rule, one.message, field=field, seen=uri) for one in check_id(uri)]
+        broken = [found(one.rule, one.message, field=field, seen=_short(uri)) for one in check_id(uri)]
         yield from broken
         if not any(one.level == "must" for one in broken) and not SpiffeId.parse(uri).path:
-            yield found("SVID-LEAF-PATH", f"the leaf's ID {uri!r} has no path", field=field, seen=uri)
+            yield found("SVID-LEAF-PATH", f"the leaf's ID {_short(uri)!r} has no path", field=field, seen=_short(uri))
     san = extension(certificate, x509.SubjectAlternativeName)
     if san and not san.critical and not list(names.subject(certificate)):
         message = "the subject is empty, so the SAN extension must be critical"
@@ -182,16 +185,28 @@ def _signers_identity(uris: list[str]) -> Iterator[Finding]:
     field = "subjectAltName"
     if not any(uri.startswith("spiffe://") for uri in uris):
         message = "a signing certificate should have a SPIFFE ID, that of its trust domain"
-        yield found("CA-IS-SVID", message, field=field, seen=uris or "absent")
+        yield found("CA-IS-SVID", message, field=field, seen=_few(uris) if uris else "absent")
         return
     if len(uris) != 1:
-        yield found("SVID-URI-ONE", f"an SVID has one URI SAN, found {len(uris)}: {uris}", field=field, seen=uris)
-    for uri in uris:
-        broken = [found(one.rule, one.message, field=field, seen=uri) for one in check_id(uri)]
+        yield found(
+            "SVID-URI-ONE", f"an SVID has one URI SAN, found {len(uris)}: {_few(uris)}", field=field, seen=_few(uris)
+        )
+    for uri in uris[:_FEW]:
+        broken = [found(one.rule, one.message, field=field, seen=_short(uri)) for one in check_id(uri)]
         yield from broken
         if not any(one.level == "must" for one in broken) and SpiffeId.parse(uri).path:
-            message = f"the signing certificate's ID {uri!r} has a path"
-            yield found("CA-ID-NO-PATH", message, field=field, seen=uri)
+            message = f"the signing certificate's ID {_short(uri)!r} has a path"
+            yield found("CA-ID-NO-PATH", message, field=field, seen=_short(uri))
+
+
+def _few(texts: list[str]) -> str:
+    """Give the first of them: a certificate may have ten thousand, and each may be long."""
+    more = f" and {len(texts) - _FEW} more" if len(texts) > _FEW else ""
+    return f"{[_short(one) for one in texts[:_FEW]]}{more}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _authority_key(certificate: x509.Certificate) -> Iterator[Finding]:

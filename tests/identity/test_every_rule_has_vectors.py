@@ -97,17 +97,25 @@ def within(*subtrees: str) -> forging.Extension:
 # Validators: the right one, and one that is wrong in one thing.
 
 
+STRICT = {id(one): admit(one.chain, WORLD.bundles, at=NOW) for one in SHOWN}
+BROKEN: dict[int, set[str]] = {}
+
+
 def strict(one: Presentation) -> bool:
-    return admit(one.chain, WORLD.bundles, at=NOW)
+    return STRICT[id(one)]
+
+
+def broken(one: Presentation) -> set[str]:
+    """The MUSTs that a presentation breaks, by the bundle of its own trust domain; judged once."""
+    if id(one) not in BROKEN:
+        domain = domain_of(one.chain[0]) or TD
+        judged = check_svid(one.chain, WORLD.bundles.get(domain, ()), domain, at=NOW)
+        BROKEN[id(one)] = {finding.rule for finding in violations(judged.findings)}
+    return BROKEN[id(one)]
 
 
 def ignoring(*rules: str) -> Callable[[Presentation], bool]:
-    def validator(one: Presentation) -> bool:
-        domain = domain_of(one.chain[0]) or TD
-        judged = check_svid(one.chain, WORLD.bundles.get(domain, ()), domain, at=NOW)
-        return {finding.rule for finding in violations(judged.findings)} <= set(rules)
-
-    return validator
+    return lambda one: broken(one) <= set(rules)
 
 
 def refusing(predicate: Callable[[x509.Certificate], bool]) -> Callable[[Presentation], bool]:

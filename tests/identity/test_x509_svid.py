@@ -74,6 +74,15 @@ def test_an_extension_that_cannot_be_read_is_a_finding(extension: forging.Extens
     assert rules(judged.findings) == ["PATH-5280"]
 
 
+def test_ten_thousand_names_make_a_short_report() -> None:
+    uris = [f"https://{index}.example/{'a' * 400}" for index in range(10_000)]
+    found = check_leaf(LEAF.having(uri_names(*uris)).sign(ROOT_KEY))
+    assert rules(found) == ["SVID-URI-ONE", "SVID-SCHEME-V"]
+    assert "found 10000" in found[0].message
+    assert "and 9992 more" in found[0].message
+    assert all(len(one.message) + len(one.seen) < 10_000 for one in found)
+
+
 def test_the_one_uri_is_given_and_two_are_an_error() -> None:
     assert spiffe_id(LEAF.sign(ROOT_KEY)) == ID
     two = LEAF.having(uri_names(ID, ID)).sign(ROOT_KEY)
