@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from mesh_reference.documents import render
 from mesh_reference.validation.findings import Finding
 
-Json = dict[str, Any]
 Said = frozenset[tuple[str, str]]
 
 _WEBHOOK = re.compile(
@@ -32,28 +30,37 @@ _VALUE = re.compile(r'Invalid value: (?:"(?:[^"\\]|\\.)*"|[^" ][^ ]*): (?=\D)')
 _IN_BODY = re.compile(r'(?:"([^"]+)"|(\S+) in body) (?=must|should)')
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 _ID = re.compile(r"(.*) \[([\w-]+)\]", re.DOTALL)
+_COMMA = re.compile(r", (?=(?:spec|metadata|<nil>)[^ ]*: )")
 _NOTE = "some validation rules were not checked"
 
 
-def said(status: Json) -> Said:
-    """(field, sentence) of each complaint of a Status."""
-    message = str(status["message"])
+def said(message: str) -> Said:
+    """(field, sentence) of each complaint of a Status's message, or of what kubectl makes of it."""
     if (webhook := _WEBHOOK.search(message)) is not None:
-        lines = message[webhook.end() :].splitlines()
-        parts = (line.strip().removeprefix("* ").partition(": ") for line in lines if line.strip())
-        return frozenset((place(field), sentence) for field, _, sentence in parts)
+        lines = [line.strip().removeprefix("* ") for line in message[webhook.end() :].splitlines()]
+        return frozenset(_parts(line) for line in lines if line)
     if "strict decoding error: " in message:
         found = _UNKNOWN.finditer(message.partition("strict decoding error: ")[2])
         return frozenset((place(one[1]), one[0]) for one in found)
-    causes = (status.get("details") or {}).get("causes") or ()
-    return frozenset(_cause(cause) for cause in causes if _NOTE not in cause["message"])
+    listed = message.partition(" is invalid: ")[2].strip()
+    if listed.startswith("* "):
+        complaints = [line.removeprefix("* ") for line in listed.splitlines()]
+    else:
+        complaints = _COMMA.split(listed[1:-1]) if listed.startswith("[") else [listed]
+    return frozenset(_complaint(one) for one in complaints if _NOTE not in one)
 
 
-def _cause(cause: Json) -> tuple[str, str]:
-    field, sentence = cause["field"], _VALUE.sub("", cause["message"], count=1)
+def _parts(line: str) -> tuple[str, str]:
+    field, _, sentence = line.partition(": ")
+    return place(field), sentence
+
+
+def _complaint(text: str) -> tuple[str, str]:
+    field, sentence = _parts(text)
+    sentence = _VALUE.sub("", sentence, count=1)
     if (within := _IN_BODY.match(sentence)) is not None:
-        field, sentence = within[1] or within[2], sentence[within.end() :]
-    return place(field), sentence.rpartition(" evaluating rule: ")[2]
+        field, sentence = place(within[1] or within[2]), sentence[within.end() :]
+    return field, sentence.rpartition(" evaluating rule: ")[2]
 
 
 def place(field: str) -> str:

@@ -97,7 +97,9 @@ def test_lines_count_from_the_files_first_and_not_from_the_documents() -> None:
 def test_a_list_is_checked_item_by_item() -> None:
     items = "\n".join(f"  {line}" for line in BAD.splitlines()).replace("  apiVersion", "- apiVersion", 1)
     result = run("-f", "-", text=f"apiVersion: v1\nkind: List\nitems:\n{items}\n")
-    assert result.stdout.startswith("-:11:9: error: VirtualService shop/reviews: items[0].spec.http[0].route[0].weight: ")
+    assert result.stdout.startswith(
+        "-:11:9: error: VirtualService shop/reviews: items[0].spec.http[0].route[0].weight: "
+    )
 
 
 def test_a_directory_is_read_whole_and_others_kinds_are_passed_over(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def check(status: dict[str, object] | None, vector: Vector) -> None:
         assert status is None
         return
     assert status is not None
-    assert agrees(said(status), errors(galley.validate(vector.bad))), status["message"]
+    message = str(status["message"])
+    assert agrees(said(message), errors(galley.validate(vector.bad))), message
 
 
 @pytest.mark.parametrize("vector", SERVED, ids=lambda vector: vector.id)
