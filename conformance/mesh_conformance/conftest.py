@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pytest_mesh.settings import MeshSettings
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make pytest-timeout's marker known where that plugin is not installed."""
+    config.addinivalue_line("markers", "timeout(seconds): pytest-timeout's budget of a test, where it is installed")
+
+
 def pytest_mesh_features(config: pytest.Config) -> Sequence[Feature]:
     """Give the catalogue."""
     del config

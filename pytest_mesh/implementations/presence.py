@@ -7,6 +7,7 @@ judges the file, not the mesh: a finding names the key that is probably wrong.
 from __future__ import annotations
 
 import secrets
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _UNSELECTED_SECONDS = 5.0
 """How long a webhook may come late that no object names yet."""
 _POLL_SECONDS = 0.05
 _LISTED = 10
+_RESTARTS = 2
+_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
@@ -72,6 +75,12 @@ def _raise_for(looking: _Looking) -> None:
         raise Infrastructure(f"the mesh is not on this cluster as its file says:\n{lines}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    text: str
+    hopeless: bool
+
+
 class _Looking:
     def __init__(self, kube: Kube, implementation: Implementation, seconds: float) -> None:
         self._kube = kube
@@ -103,21 +112,37 @@ class _Looking:
             return
         deadline = time.monotonic() + self._seconds
         while not _is_ready(found):
-            if time.monotonic() >= deadline:
+            reasons = self._reasons(namespace, found)
+            if time.monotonic() >= deadline or any(one.hopeless for one in reasons):
                 status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
-                reasons = self._reasons(namespace, found)
-                self._note(
-                    key, f"Deployment {name} has {status.get('readyReplicas', 0)} of {wanted} pods Ready{reasons}"
-                )
+                rule = f"Deployment {name} has {status.get('readyReplicas', 0)} of {wanted} pods Ready"
+                self._note(key, "; ".join((rule, *(one.text for one in reasons))))
                 return
             time.sleep(_POLL_SECONDS)
             found = self._kube.get(f"{path}/{own}")
 
-    def _reasons(self, namespace: str, deployment: Json) -> str:
+    def _reasons(self, namespace: str, deployment: Json) -> list[_Reason]:
+        """Say why pods do not start, with their last words."""
         expected = readiness.expected_of({**deployment, "kind": "Deployment"})
-        pods = self._kube.list(f"/api/v1/namespaces/{namespace}/pods") if expected else []
-        said = [readiness.problem(pod) for pod in pods if expected and expected.matches(pod)]
-        return "".join(f"; {': '.join(filter(None, one))}" for one in dict.fromkeys(said) if one)
+        if expected is None:
+            return []
+        found = []
+        for pod in self._kube.list(f"/api/v1/namespaces/{namespace}/pods"):
+            problem = readiness.problem(pod) if expected.matches(pod) else None
+            if problem is None:
+                continue
+            text = ": ".join(filter(None, problem))
+            restarts = [
+                one.get("restartCount", 0)
+                for one in (pod.get("status") or {}).get("containerStatuses") or ()
+                if one["name"] == problem[0]
+            ]
+            # A control plane may fail once or twice while what it needs comes up.
+            hopeless = not restarts or problem[1] in _NO_IMAGE or max(restarts) >= _RESTARTS
+            if hopeless:
+                text += f"\n{textwrap.indent(readiness.describe(self._kube, namespace, pod), '    ')}"
+            found.append(_Reason(text=text, hopeless=hopeless))
+        return found
 
     # ------------------------------------------------------------ a namespace of the mesh
 

@@ -138,12 +138,13 @@ def test_a_deployment_that_is_not_ready_says_why(acme):
     )
     acme.objects["/api/v1/namespaces/acme-system/pods/acmed-0"]["metadata"]["labels"] = {"app": "acmed"}
 
-    (line,) = told(acme)
+    (text,) = told(acme)
 
-    assert line == (
+    assert text.splitlines()[0] == (
         "acme.toml:2: install.ready[0]: Deployment acme-system/acmed has 0 of 1 pods Ready; "
         "acmed: ErrImagePull: no image acme/d"
     )
+    assert "last lines of acmed-0/acmed:\n      oh no" in text
 
 
 def test_a_pod_that_comes_back_as_it_was_is_told(acme):

@@ -6,6 +6,8 @@ from pathlib import Path
 import jwt_parts
 from cluster_scene import SLEEP, is_over, is_ready, python, shell, states
 
+from pytest_mesh.contracts import Image
+
 TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
 
 
@@ -272,3 +274,16 @@ def interfaces(scene):
     init = Path(f"/proc/{holder}/task/{holder}/children").read_text().split()[0]
     lines = Path(f"/proc/{init}/net/dev").read_text().splitlines()
     return {line.split(":")[0].strip() for line in lines if line.strip().startswith("pod")}
+
+
+def test_a_program_below_tmp_runs_although_the_pod_has_an_empty_dir_there(space, tmp_path):
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho runs; touch /tmp/scratch && echo writes\n")
+    program.chmod(0o755)
+    space.scene.cluster.add_images({"tests/below-tmp": Image(entrypoint=(str(program),), readable=(str(tmp_path),))})
+
+    container = {"name": "app", "image": "tests/below-tmp", "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
+    space.finished("below-tmp", container, volumes=[{"name": "tmp", "emptyDir": {}}])
+
+    assert str(tmp_path).startswith("/tmp/")
+    assert space.log("below-tmp") == "runs\nwrites\n"

@@ -93,6 +93,10 @@ def build(blueprint: Blueprint, mounted: Sequence[str]) -> None:
     _write_files(blueprint)
     Path(blueprint.directory).mkdir(parents=True, exist_ok=True)
     _mount_volumes(sorted(blueprint.mounts, key=lambda each: each.target.count("/")))
+    # An emptyDir at /tmp would cover an interpreter that lies below the host's /tmp.
+    covering = [one.target for one in blueprint.mounts if not one.read_only]
+    covered = [path for path in blueprint.readable if any(Path(path).is_relative_to(target) for target in covering)]
+    _reveal(covered, covering, blueprint.root)
     ns.umount(_OLD, ns.MNT_DETACH)
     Path(_OLD).rmdir()
     if blueprint.read_only_root:
@@ -169,13 +173,15 @@ def _fresh_directory(path: str) -> None:
 def _reveal(readable: Sequence[str], fresh: Sequence[str], root: str) -> None:
     for path in readable:
         place = Path(path)
-        if any(place.is_relative_to(directory) for directory in fresh):
+        bound = any(place.is_relative_to(directory) for directory in fresh)
+        if bound:
             source = Path(_OLD + root) / path.lstrip("/")
             if not source.exists():
                 continue
             _make_place(source, place)
             _bind(str(source), path, read_only=True)
-        for ancestor in (*place.parents, place):
+        # What is bound is the host's own, whose modes stay as they are.
+        for ancestor in (*place.parents, *(() if bound else (place,))):
             if ancestor.is_dir():
                 mode = stat.S_IMODE(ancestor.stat().st_mode)
                 wanted = mode | (0o055 if ancestor == place else 0o011)  # the group may be the owner's
