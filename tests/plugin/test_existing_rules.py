@@ -173,6 +173,10 @@ def test_a_namespace_is_a_dead_runs_or_it_is_let_be(one, held, fate):
     assert leavings.judge(one, held, ME, now=NOW) == fate
 
 
+def test_an_account_that_the_api_server_does_not_name_clears_up_after_nobody():
+    assert leavings.judge(namespace(by=""), None, Who(run="mine", by=""), now=NOW) == "foreign"
+
+
 def test_a_process_is_another_one_when_its_pid_was_given_anew():
     me = Process.of(os.getpid())
 

@@ -45,7 +45,7 @@ def judge(namespace: Json, lease: Json | None, me: Who, *, now: datetime) -> Fat
     """
     metadata = namespace["metadata"]
     labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    if labels.get(OWNER_LABEL) != "true" or notes.get(BY) != me.by or not labels.get(RUN_LABEL):
+    if not me.by or labels.get(OWNER_LABEL) != "true" or notes.get(BY) != me.by or not labels.get(RUN_LABEL):
         return "foreign"
     if labels[RUN_LABEL] == me.run:
         return "mine"
