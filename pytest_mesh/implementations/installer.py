@@ -89,7 +89,7 @@ def install(
         commands.run(command, cluster.kubeconfig)
     presence.require_control_plane(kube, implementation)
     _wait_bundles(kube, found)
-    presence.require(kube, implementation, injection=_injects(implementation, found))
+    _tell_doubts(presence.require(kube, implementation, injection=_injects(implementation, found)), progress)
     record.write(kube, dataclasses.replace(state, digest=digest))
     if found or implementation.install:
         progress(f"mesh: {implementation.name} is up in {time.monotonic() - started:.1f} s")
@@ -97,10 +97,16 @@ def install(
 
 def expect(kube: Kube, implementation: Implementation, progress: Progress) -> None:
     """Have the mesh there already; raises ``Infrastructure`` with the keys of the file that say otherwise."""
-    unseen = presence.require(kube, implementation, injection=_injects(implementation, ()))
-    if unseen:
-        progress(f"mesh: not looked at, for this user may not: {', '.join(unseen)}")
+    looked = presence.require(kube, implementation, injection=_injects(implementation, ()))
+    if looked.unseen:
+        progress(f"mesh: not looked at, for this user may not: {', '.join(looked.unseen)}")
+    _tell_doubts(looked, progress)
     progress(f"mesh: {implementation.name} is there")
+
+
+def _tell_doubts(looked: presence.Look, progress: Progress) -> None:
+    for one in looked.doubts:
+        progress(f"mesh: the file or the mesh is wrong: {one}")
 
 
 def _injects(implementation: Implementation, found: Sequence[Json]) -> bool:

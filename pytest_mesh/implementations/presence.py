@@ -39,6 +39,8 @@ class Look:
     """What was found; what could not be looked at for want of rights stands in ``unseen``."""
 
     findings: list[Finding] = field(default_factory=list)
+    doubts: list[Finding] = field(default_factory=list)
+    """What may be the file's fault or the mesh's: no reason not to judge the mesh."""
     unseen: list[str] = field(default_factory=list)
 
 
@@ -49,6 +51,7 @@ def look(kube: Kube, implementation: Implementation, *, seconds: float) -> Look:
     if implementation.injection_labels or implementation.root_config_map[0]:
         looking.namespace_of_the_mesh()
     looking.root_secret()
+    looking.seen.findings += looking.seen.doubts
     return looking.seen
 
 
@@ -59,14 +62,14 @@ def require_control_plane(kube: Kube, implementation: Implementation) -> None:
     _raise_for(looking)
 
 
-def require(kube: Kube, implementation: Implementation, *, injection: bool) -> list[str]:
-    """Raise ``Infrastructure`` unless the control plane is up and injects; give what could not be looked at."""
+def require(kube: Kube, implementation: Implementation, *, injection: bool) -> Look:
+    """Raise ``Infrastructure`` unless the control plane is up and injects; give doubts, and what could not be looked at."""
     looking = _Looking(kube, implementation, READY_SECONDS)
     looking.control_plane()
     if injection and not looking.seen.findings:
         looking.namespace_of_the_mesh(roots=False)
     _raise_for(looking)
-    return looking.seen.unseen
+    return looking.seen
 
 
 def _raise_for(looking: _Looking) -> None:
@@ -194,15 +197,17 @@ class _Looking:
 
     def _contents(self, containers: Mapping[str, Json]) -> None:
         """Hold the names that the file gives against an injected Pod."""
-        for key in ("proxy_container", "init_container"):
+        others = ", ".join(sorted(set(containers) - {"probe"}))
+        for key, doubtful in (("proxy_container", False), ("init_container", True)):
             wanted = getattr(self._file, key)
             if wanted and wanted not in containers:
-                others = ", ".join(sorted(set(containers) - {"probe"}))
-                self._note(f"injection.{key}", f"an injected Pod has no container {wanted!r} (injected: {others})")
+                rule = f"an injected Pod has no container {wanted!r} (injected: {others})"
+                self._note(f"injection.{key}", rule, doubtful=doubtful)
         env = (containers.get(self._file.proxy_container) or {}).get("env") or ()
         told = next((str(one.get("value", "")) for one in env if one["name"] == "TRUST_DOMAIN"), "")
         if told and told != self._file.trust_domain:
-            self._note("identity.trust_domain", f"is {self._file.trust_domain!r}; the injected proxy is told {told!r}")
+            rule = f"is {self._file.trust_domain!r}; the injected proxy is told {told!r}"
+            self._note("identity.trust_domain", rule, doubtful=True)
 
     def _trust_bundle(self, namespace: str) -> None:
         name, key = self._file.root_config_map
@@ -260,8 +265,9 @@ class _Looking:
             self.seen.unseen.append(what)
             return None
 
-    def _note(self, key: str, rule: str) -> None:
-        self.seen.findings.append(Finding.at(self._file, key, rule, "cluster"))
+    def _note(self, key: str, rule: str, *, doubtful: bool = False) -> None:
+        where = self.seen.doubts if doubtful else self.seen.findings
+        where.append(Finding.at(self._file, key, rule, "cluster"))
 
 
 def _is_ready(deployment: Json) -> bool:

@@ -182,4 +182,11 @@ def test_a_run_does_not_begin_on_a_cluster_without_the_mesh(kube):
 def test_a_mesh_that_publishes_another_bundle_is_for_the_checks_to_judge(acme):
     acme.comes_into_namespaces = {}
 
-    assert presence.require(acme, ACME, injection=True) == []
+    assert presence.require(acme, ACME, injection=True) == presence.Look()
+
+
+@pytest.mark.parametrize("changes", [{"trust_domain": "cluster.local"}, {"init_container": "acme-setup"}])
+def test_what_may_be_the_meshs_own_fault_does_not_keep_a_run_from_judging_it(acme, changes):
+    looked = presence.require(acme, dataclasses.replace(ACME, **changes), injection=True)
+
+    assert [one.key.rpartition(".")[2] for one in looked.doubts] == list(changes)
