@@ -26,6 +26,7 @@ from mesh_reference.agent.held_certificate import HeldCertificate, WorkloadCerti
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mesh_reference.agent.environment import AgentSettings
@@ -37,6 +38,10 @@ METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 CALL_SECONDS = 10.0
 FOLLOW_SECONDS = 1.0
 """How often the mounted roots are looked at; the kubelet itself is slower."""
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
 
 
 class CertificateSource(Protocol):
@@ -73,8 +78,11 @@ class CertificateClient:
 class WorkloadCertificates(HeldCertificate):
     """Keeps one current WorkloadCertificate, renews it, and tells of each new one."""
 
-    def __init__(self, source: CertificateSource, settings: AgentSettings) -> None:
+    def __init__(
+        self, source: CertificateSource, settings: AgentSettings, *, clock: Callable[[], datetime] = _wall_clock
+    ) -> None:
         super().__init__()
+        self._clock = clock
         self._source = source
         self._settings = settings
         self._cut_off = asyncio.Event()
@@ -103,7 +111,7 @@ class WorkloadCertificates(HeldCertificate):
             await self._put(fresh)
             jitter = random.uniform(-self._settings.grace_jitter, self._settings.grace_jitter)  # noqa: S311
             pause = rotation.renewal_seconds(
-                now=datetime.now(UTC),
+                now=self._clock(),
                 issued=fresh.issued,
                 expires=fresh.expires,
                 ratio=self._settings.grace_ratio,
@@ -147,7 +155,7 @@ class WorkloadCertificates(HeldCertificate):
         )
         csr_pem = csr.public_bytes(serialization.Encoding.PEM).decode()
         ttl_seconds = max(round(self._settings.svid_ttl_seconds), 1)
-        issued = datetime.now(UTC)
+        issued = self._clock()
         chain = await self._source.create_certificate(csr_pem, ttl_seconds)
         if len(chain) < 2:
             raise AgentError(f"the certificate service answered {len(chain)} elements; leaf and roots are needed")
