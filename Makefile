@@ -6,9 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEBIAN := iptables iproute2 util-linux
+DEBIAN := iptables iproute2 util-linux openssl
 REPORT ?= .mesh/report.yaml
 WORKERS ?= 2
+FUZZ_SECONDS ?= 60
 export PYTHONDONTWRITEBYTECODE :=
 # Istio's bootstrap template lies in Go's module cache where Istio's programs were built from its module.
 ISTIO_MODULE = $(shell go version -m $(MESH_ISTIO_BIN)/pilot-agent 2>/dev/null | awk '$$1 == "mod" {print $$2 "@" $$3}')
@@ -36,6 +37,15 @@ conformance: debian $(STAMP) ## Bring up the embedded cluster and the reference 
 
 test: debian $(STAMP) ## Run the project's own quick tests
 	$(BIN)/pytest tests -n $(WORKERS) --dist loadfile $(ARGS)
+
+openssl-agreement: debian $(STAMP) ## Hold the path validation against `openssl verify` on 10,000 generated chains (docs/identity.md)
+	$(BIN)/pytest tests/identity --override-ini=python_files='agreement_*.py' $(ARGS)
+
+fuzz: $(STAMP) ## Fuzz the parsers of CSRs, SPIFFE IDs, certificates and bundles with atheris (FUZZ_SECONDS for each)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo "make: installing atheris into $(VENV)"; \
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r requirements-fuzz.txt || \
+	{ echo "make: no atheris for this Python: it has wheels for CPython 3.11 to 3.13 on x86_64" >&2; exit 10; }; }
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
 
 mutants: debian $(STAMP) ## Hold the suite against broken meshes: every check must find its mutant
 	$(BIN)/python tests/mutants/matrix.py $(ARGS)
@@ -100,6 +110,7 @@ debian:
 	command -v iptables-restore >/dev/null || [ -x /usr/sbin/iptables-restore ] || missing="$$missing iptables"; \
 	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
 	command -v unshare >/dev/null || missing="$$missing util-linux"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	[ -x $(BIN)/pip ] || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	$(call apt,$$missing)
 
