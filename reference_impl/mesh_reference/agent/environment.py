@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 SIDECAR, ROUTER = "sidecar", "router"
 """What an Envoy is to Pilot: beside an application, or a gateway."""
+EVERYWHERE, INSIDE = "0.0.0.0", "127.0.0.1"
+STATUS_PORT = 15020
 DEFAULT_ISTIOD = "istiod.istio-system.svc:15012"
 CONFIG_ANNOTATION = "proxy.istio.io/config"
+STATUS_ANNOTATION = "status.sidecar.istio.io/port"
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _LABEL_LINE = re.compile(r'([^=]+)=(".*")')
@@ -80,7 +83,10 @@ class AgentSettings:
     delta_xds: bool = True
     drain_seconds: float = 5.0
     """Longest time that open requests get after SIGTERM (terminationDrainDuration)."""
-    status_port: int = 15020
+    status_port: int = STATUS_PORT
+    """Where health, probes and metrics are answered."""
+    status_host: str = EVERYWHERE
+    """Where that port listens: inside the pod alone when the pod wants no status (port 0)."""
     proxy_config: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Node metadata from ISTIO_META_* and ISTIO_METAJSON_* variables, prefix taken off."""
@@ -131,6 +137,7 @@ def read(
         elif name.startswith("ISTIO_METAJSON_"):
             metadata.update(_json(variables, name))
     discovery = str(config.get("discoveryAddress") or DEFAULT_ISTIOD)
+    status_port = _port(pod_annotations.get(STATUS_ANNOTATION) or str(config.get("statusPort") or STATUS_PORT))
     return AgentSettings(
         pod_name=required("POD_NAME"),
         namespace=required("POD_NAMESPACE"),
@@ -150,7 +157,8 @@ def read(
         concurrency=concurrency or int(config.get("concurrency") or 1),
         delta_xds=variables.get("ISTIO_DELTA_XDS", "true").lower() != "false",
         drain_seconds=seconds(config.get("terminationDrainDuration") or "5s", "terminationDrainDuration"),
-        status_port=int(config.get("statusPort") or 15020),
+        status_port=status_port or STATUS_PORT,
+        status_host=EVERYWHERE if status_port else INSIDE,
         proxy_config=config,
         metadata=metadata,
         labels=downward(labels),
@@ -202,6 +210,12 @@ def _json(variables: Mapping[str, str], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise AgentError(f"environment variable {name} is not a JSON object")
     return value
+
+
+def _port(text: str) -> int:
+    if not (text.strip().isdecimal() and int(text) <= 65535):
+        raise AgentError(f"annotation {STATUS_ANNOTATION}: {text!r} is not a port (0 to 65535)")
+    return int(text)
 
 
 def _yaml(text: str) -> dict[str, Any]:

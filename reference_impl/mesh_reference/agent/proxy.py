@@ -52,7 +52,8 @@ async def run(settings: AgentSettings, launch: envoy.Launch) -> None:
     sds = await _unix_server(_clear(settings.paths.sds_socket), SecretDiscovery(certificates))
     ads = await _unix_server(_clear(settings.paths.xds_socket), AdsProxy(upstream, settings))
     try:
-        async with http_exchange.serve("0.0.0.0", settings.status_port, health.answer), asyncio.TaskGroup() as tasks:
+        status = http_exchange.serve(settings.status_host, settings.status_port, health.answer)
+        async with status, asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(certificates.run())
             running = tasks.create_task(child.run())
             logger.info("%s: Envoy %s, istiod %s", settings.spiffe_id, launch.binary, settings.xds_address)

@@ -30,8 +30,10 @@ _RESERVED = {
 def merge(annotations: MutableMapping[str, str], status_port: int, *, enabled: bool) -> str:
     """Turns the annotations to the agent in place; answers the value of ISTIO_PROMETHEUS_ANNOTATIONS, or "".
 
-    Nothing changes when merging is off or the pod says that it is not to be scraped.
+    Nothing changes when merging is off, when there is no status port (0) or when the pod is not to be scraped.
     """
+    if not status_port:
+        return ""
     chosen = parse_bool(annotations.get(MERGE_METRICS, ""))
     found = _read(annotations)
     if not (enabled if chosen is None else chosen) or parse_bool(found.get("scrape", "true")) is False:

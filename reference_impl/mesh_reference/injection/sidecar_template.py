@@ -65,7 +65,9 @@ def proxy_container(frame: Frame) -> Json:
     }
     if frame.native:
         container["restartPolicy"] = "Always"
-        drain = [*settings.agent_command, "request", f"--debug-port={frame.status_port}", "POST", "drain"]
+        # An agent that is to show no status listens there inside the pod all the same.
+        port = frame.status_port or settings.status_port
+        drain = [*settings.agent_command, "request", f"--debug-port={port}", "POST", "drain"]
         container["lifecycle"] = {"preStop": {"exec": {"command": drain}}}
     elif frame.hold:
         container["lifecycle"] = {"postStart": {"exec": {"command": [*settings.agent_command, "wait"]}}}

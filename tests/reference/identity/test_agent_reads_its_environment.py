@@ -101,3 +101,23 @@ def test_delta_is_the_rule_and_can_be_turned_off(variable, form):
 
 def test_a_gateways_agent_says_that_it_is_a_router():
     assert bootstrap.node(environment.read(POD, role=environment.ROUTER))["id"].startswith("router~")
+
+
+@pytest.mark.parametrize(
+    ("config", "annotation", "host", "port"),
+    [
+        ("{}", "", "0.0.0.0", 15020),
+        ('{"statusPort": 15030}', "", "0.0.0.0", 15030),
+        ('{"statusPort": 15030}', "15099", "0.0.0.0", 15099),
+        ("{}", "0", "127.0.0.1", 15020),
+    ],
+)
+def test_the_pods_annotation_says_where_status_is_shown(config, annotation, host, port):  # IM12
+    annotations = f'status.sidecar.istio.io/port="{annotation}"' if annotation else ""
+    settings = environment.read({**POD, "PROXY_CONFIG": config}, annotations=annotations)
+    assert (settings.status_host, settings.status_port) == (host, port)
+
+
+def test_a_status_port_that_is_none_is_named():
+    with pytest.raises(environment.AgentError, match="port: 'x' is not a port"):
+        environment.read(POD, annotations='status.sidecar.istio.io/port="x"')

@@ -20,7 +20,7 @@ from test_annotations_are_checked import CASES
 REFERENCE = Path(__file__).parents[1]
 PAGE = REFERENCE.parents[1] / "docs" / "injection.md"
 PLACES = ("injection/*.py", "webhooks/*.py", "identity/test_capture_rules.py", "identity/test_agent_with_envoy.py",
-          "identity/test_grpc_probes_are_made.py")  # fmt: skip
+          "identity/test_grpc_probes_are_made.py", "identity/test_agent_reads_its_environment.py")  # fmt: skip
 RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "IA": ("Whether the API server asks", (
         "`istio.io/rev` of the namespace, where `istio-injection` is absent", "`istio.io/rev` of the pod, where the namespace says nothing",
@@ -120,8 +120,8 @@ def page() -> str:
     out += ["", "IV1 to IV19 are those that Istio checks; the rest are this mesh's own.", "", "## Left out", ""]
     out += [f"* {name}: {reason}." for name, reason in LEFT_OUT.items()]
     out += ["", "## Differences with Istio's injector", "",
-            "`make injection` injects the same pods with Istio's own program (MESH_ISTIO_BIN) and compares; these are taken away first:", ""]  # fmt: skip
-    out += [f"* {name}: {reason}." for name, reason in DIFFERENCES.items()]
+            "`make injection` injects the same pods with Istio's own program (MESH_ISTIO_BIN) and compares\nfield by field; these differences are meant, and any other one is a failure:", ""]  # fmt: skip
+    out += [f"* {item.what}: {item.why}." for item in DIFFERENCES]
     return "\n".join([*out, "", *STRATEGY, ""])
 
 

@@ -108,6 +108,17 @@ def test_status_port_0_leaves_the_probes_out() -> None:  # IC8
     assert not {"readinessProbe", "startupProbe"} & proxy.keys()
 
 
+def test_without_a_status_port_probes_and_metrics_stay_the_applications_own() -> None:  # IM7 IM9
+    probe, scraped = {"httpGet": {"path": "/", "port": 80}}, {"prometheus.io/port": "9102"}
+    pod = pod_of(HELLO)
+    pod["metadata"]["annotations"] = {"status.sidecar.istio.io/port": "0", **scraped}
+    pod["spec"]["containers"][0]["livenessProbe"] = probe
+    result = inject(pod, "shop", InjectionSettings()).pod
+    assert container(result, "hello")["livenessProbe"] == probe
+    assert scraped.items() <= result["metadata"]["annotations"].items()
+    assert "prometheus.io/scrape" not in result["metadata"]["annotations"]
+
+
 def test_the_volumes_are_istios() -> None:  # IC13
     volumes = {volume.pop("name"): volume for volume in injected(HELLO)["spec"]["volumes"]}
     assert {name for name, volume in volumes.items() if "emptyDir" in volume} == {
