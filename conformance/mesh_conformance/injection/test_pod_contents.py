@@ -7,14 +7,16 @@ import pytest
 from mesh_conformance.injection.admitted_pods import admitted, read_one
 from mesh_conformance.injection.pod_contents import lost_parts, missing_parts
 from pytest_mesh.contracts import Json
+from pytest_mesh.fixtures import RunningMesh
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.readiness import is_ready
 
 
 @pytest.mark.mesh_feature("InjectPodContents")
 def test_the_proxy_the_init_container_and_the_volumes_are_in_the_pod(
-    injected: MeshNamespace, plain: MeshNamespace
+    mesh: RunningMesh, injected: MeshNamespace, plain: MeshNamespace
 ) -> None:
+    mesh.needs("init_container", "inbound_port", "outbound_port", "root_config_map")
     pod = read_one("test_pod_contents.yaml")
     before, after = admitted(plain, pod), admitted(injected, pod)
 
@@ -27,8 +29,10 @@ def test_the_proxy_the_init_container_and_the_volumes_are_in_the_pod(
 
 @pytest.mark.mesh_feature("InjectPodContents")
 def test_an_injected_pod_runs_its_init_container_to_the_end_and_its_proxy_beside_the_application(
+    mesh: RunningMesh,
     injected: MeshNamespace,
 ) -> None:
+    mesh.needs("init_container")
     implementation = injected.implementation
     pod = injected.pod("reviews")
     statuses = _statuses(pod)
