@@ -5,8 +5,8 @@ Only the shape; what a value must satisfy is in the room `validation`.
 
 from __future__ import annotations
 
-from mesh_reference.model.schema.destination_rule import WORKLOAD_SELECTOR
 from mesh_reference.model.schema.policy_target import ONE_TARGET, TARGET_REF, TARGET_REFS
+from mesh_reference.model.schema.selectors import WORKLOAD_SELECTOR
 from mesh_reference.model.schema.types import TEXT, TEXTS, Choice, Column, Kind, ListOf, Message, Rule, Text
 
 _ACCOUNTS = ListOf(item=Text(at_most=320), at_most=16)

@@ -5,7 +5,7 @@ Only the shape; what a value must satisfy is in the room `validation`.
 
 from __future__ import annotations
 
-from mesh_reference.model.schema.destination_rule import WORKLOAD_SELECTOR
+from mesh_reference.model.schema.selectors import WORKLOAD_SELECTOR
 from mesh_reference.model.schema.types import Choice, Column, Kind, MapOf, Message, Rule
 
 MUTUAL_TLS = Message(name="MutualTLS", fields={"mode": Choice(names=("UNSET", "DISABLE", "PERMISSIVE", "STRICT"))})

@@ -5,26 +5,9 @@ Only the shape; what a value must satisfy is in the room `validation`.
 
 from __future__ import annotations
 
-from mesh_reference.model.schema.types import PORT, TEXTS, Choice, Column, Kind, ListOf, MapOf, Message, Rule, Text
+from mesh_reference.model.schema.selectors import LABEL_SELECTOR
+from mesh_reference.model.schema.types import PORT, TEXTS, Choice, Column, Kind, ListOf, Message, Rule, Text
 from mesh_reference.model.schema.workload_entry import ENDPOINT
-
-LABEL_SELECTOR = Message(
-    name="WorkloadSelector",
-    fields={
-        "labels": MapOf(
-            value=Text(
-                at_most=63,
-                rules=(
-                    Rule(
-                        expression="!self.contains('*')", message="wildcard is not supported in selector", rule="V60b"
-                    ),
-                ),
-            ),
-            at_most=256,
-        )
-    },
-)
-"""Pods by ``labels``, as ServiceEntry and Sidecar write it."""
 
 _RESOLUTION = "(has(self.resolution) ? self.resolution : 'NONE')"
 _ENDPOINTS = "(has(self.endpoints) ? self.endpoints.size() : 0)"

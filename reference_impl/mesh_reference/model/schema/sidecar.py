@@ -5,11 +5,11 @@ Only the shape; what a value must satisfy is in the room `validation`.
 
 from __future__ import annotations
 
-from mesh_reference.model.schema.destination_rule import CONNECTION_POOL
+from mesh_reference.model.schema.destinations import DESTINATION
 from mesh_reference.model.schema.gateway import SERVER_TLS
-from mesh_reference.model.schema.service_entry import LABEL_SELECTOR
+from mesh_reference.model.schema.selectors import LABEL_SELECTOR
+from mesh_reference.model.schema.traffic_policy import CONNECTION_POOL
 from mesh_reference.model.schema.types import TEXT, TEXTS, UINT32, Choice, Kind, ListOf, Message, Rule
-from mesh_reference.model.schema.virtual_service import DESTINATION
 
 _CAPTURE = Choice(names=("DEFAULT", "IPTABLES", "NONE"))
 _PORT = Message(name="SidecarPort", fields={"number": UINT32, "protocol": TEXT, "name": TEXT, "targetPort": UINT32})

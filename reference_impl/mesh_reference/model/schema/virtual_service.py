@@ -5,6 +5,7 @@ Only the shape; what a value must satisfy is in the room `validation`.
 
 from __future__ import annotations
 
+from mesh_reference.model.schema.destinations import DESTINATION
 from mesh_reference.model.schema.types import (
     BINARY,
     DURATION,
@@ -28,16 +29,7 @@ STRING_MATCH = Message(
     fields={"exact": TEXT, "prefix": TEXT, "regex": TEXT},
     one_of=(("exact", "prefix", "regex"),),
 )
-PORT_SELECTOR = Message(name="PortSelector", fields={"number": UINT32})
 PERCENT = Message(name="Percent", fields={"value": NUMBER})
-DESTINATION = Message(
-    name="Destination",
-    fields={"host": TEXT, "subset": TEXT, "port": PORT_SELECTOR},
-    descriptions={
-        "host": "The name of a service from the service registry.",
-        "subset": "A subset of its DestinationRule.",
-    },
-)
 HEADER_OPERATIONS = Message(name="HeaderOperations", fields={"set": LABELS, "add": LABELS, "remove": TEXTS})
 HEADERS = Message(name="Headers", fields={"request": HEADER_OPERATIONS, "response": HEADER_OPERATIONS})
 HTTP_ROUTE_DESTINATION = Message(
