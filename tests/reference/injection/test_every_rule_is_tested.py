@@ -122,6 +122,8 @@ def page() -> str:
     out += ["", "## Differences with Istio's injector", "",
             "`make injection` injects the same pods with Istio's own program (MESH_ISTIO_BIN) and compares\nfield by field; these differences are meant, and any other one is a failure:", ""]  # fmt: skip
     out += [f"* {item.what}: {item.why}." for item in DIFFERENCES]
+    out += ["", "It also runs Istio's `istio-iptables` and `refmesh iptables` with the same arguments (IT1 to IT9, dual stack), each in a network namespace",
+            "of its own, and compares what the kernel holds then: rules of every table, policy rules and routes. There are no differences."]  # fmt: skip
     return "\n".join([*out, "", *STRATEGY, ""])
 
 
