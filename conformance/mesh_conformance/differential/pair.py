@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mesh_conformance.differential.side import Asked, Side
-from pytest_mesh.contracts import Request
+from pytest_mesh.contracts import Json, Request
 from pytest_mesh.differential import known, shares
 from pytest_mesh.differential.answers import Answer, refused
 from pytest_mesh.differential.findings import Difference, contrast, projected, told_shares
@@ -32,8 +32,8 @@ from pytest_mesh.strategies.cells import Cell, Sent
 T = TypeVar("T")
 
 REPEATS = 2
-_FIRST_DRAW = 24
-_DRAW = 64
+_FIRST_DRAW = 12
+_DRAW = 32
 """Requests of one draw."""
 
 Place = tuple[int, Sent]
@@ -67,10 +67,24 @@ class Pair:
     sampled: int = 0
     """Requests that were drawn until a verdict on their shares."""
     undecided: int = 0
+    refusals: int = 0
+    """Cells that neither mesh took."""
     opinions: int = 0
     """Requests of which the oracle says what may come."""
     seconds: Counter[str] = field(default_factory=Counter)
     """By what was done."""
+
+    def figures(self) -> Json:
+        """Give what was done, for a report."""
+        return {
+            "requests": self.first.requests,
+            "pushes": self.first.pushes,
+            "judgedByTheOracle": self.opinions,
+            "refusedByBoth": self.refusals,
+            "sampled": self.sampled,
+            "undecided": self.undecided,
+            "explained": dict(self.explained),
+        }
 
     def both(self, one: Callable[[], T], other: Callable[[], T]) -> tuple[T, T]:
         """Do two things at once."""
@@ -135,6 +149,7 @@ class Pair:
 
     def _refusals(self, cells: Sequence[Cell]) -> list[Difference]:
         found = []
+        self.refusals += len(self.first.refused.keys() & self.second.refused.keys())
         for index in sorted(self.first.refused.keys() ^ self.second.refused.keys()):
             cell = cells[index]
             answers = tuple(

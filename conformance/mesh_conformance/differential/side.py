@@ -32,6 +32,8 @@ _CONNECTIONS = 8
 _WRITERS = 4
 """Documents that are applied at once."""
 _POLL_SECONDS = 0.05
+_PATIENCE = 4.0
+"""Two meshes share the machine, and how fast they converge is not what is compared."""
 _FLUSH_SECONDS = 1.2
 """How long a proxy may keep a line of its access log to itself."""
 _LOG_SECONDS = 12.0
@@ -151,7 +153,7 @@ class Side:
         return ""
 
     def _pass_gate(self, waiting: list[int]) -> None:
-        budget = self.namespace.settings.convergence_seconds or self.namespace.implementation.convergence_seconds
+        budget = _PATIENCE * self.namespace.implementation.convergence_seconds
         deadline = time.monotonic() + budget
         while waiting:
             probes = [Sent(path=_GATE_PATH).request(self.host(index), cast.TARGET) for index in waiting]
