@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -42,6 +43,9 @@ _REFUSED, _UNREADABLE = 1, 2
     type=click.Path(allow_dash=True),
     help="A manifest, or - for stdin.",
 )
+@click.option(
+    "-o", "--output", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="A file; - is stdout."
+)
 @click.option("-n", "--namespace", default="default", show_default=True, help="Where an object names none.")
 @click.option("--meshConfigFile", "mesh_config", type=click.Path(dir_okay=False), help="The mesh config to go by.")
 @click.option("--revision", default="default", show_default=True, help="The control plane revision to name.")
@@ -52,7 +56,13 @@ _REFUSED, _UNREADABLE = 1, 2
     help="As an init container that goes on running, or as a container among the others.",
 )
 def command(
-    names: tuple[str, ...], namespace: str, mesh_config: str | None, revision: str, *, native_sidecar: bool
+    names: tuple[str, ...],
+    output: IO[str],
+    namespace: str,
+    mesh_config: str | None,
+    revision: str,
+    *,
+    native_sidecar: bool,
 ) -> None:
     """Inject the sidecar into the workloads of manifests and print them.
 
@@ -68,7 +78,7 @@ def command(
             click.echo(f"{name}: {reason}", err=True)
             exit_code = _UNREADABLE
             continue
-        exit_code = max(exit_code, _inject(text, name, namespace, settings))
+        exit_code = max(exit_code, _inject(text, name, namespace, settings, output))
     sys.exit(exit_code)
 
 
@@ -87,7 +97,7 @@ def _settings(mesh_config: str | None, revision: str, *, native_sidecar: bool) -
     )
 
 
-def _inject(text: str, source: str, namespace: str, settings: InjectionSettings) -> int:
+def _inject(text: str, source: str, namespace: str, settings: InjectionSettings, output: IO[str]) -> int:
     exit_code = 0
     for item in documents.each(text, source):
         if isinstance(item, documents.DocumentError):
@@ -104,8 +114,8 @@ def _inject(text: str, source: str, namespace: str, settings: InjectionSettings)
             continue
         for note in outcome.notes:
             click.echo(note, err=True)
-        click.echo(documents.dump(outcome.value) if outcome.changed else _as_written(item), nl=False)
-        click.echo("---")
+        click.echo(documents.dump(outcome.value) if outcome.changed else _as_written(item), output, nl=False)
+        click.echo("---", output)
     return exit_code
 
 

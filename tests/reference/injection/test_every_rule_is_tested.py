@@ -54,7 +54,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "IR": ("A second injection", ("inject∘inject = inject", "also with a user's istio-proxy or istio-init", "what the API server filled in stays")),
     "IK": ("`refmesh kube-inject`", (
         "Deployment, DaemonSet, StatefulSet, ReplicaSet, ReplicationController, DeploymentConfig, Job, CronJob, Pod", "List", "unknown kinds pass untouched",
-        "many documents, `---` after each; comments of untouched ones stay", "the host's network: untouched, with a note", "-n, --revision, --meshConfigFile, --no-native-sidecar",
+        "many documents, `---` after each; comments of untouched ones stay", "the host's network: untouched, with a note", "-o, -n, --revision, --meshConfigFile, --no-native-sidecar",
         "bad input: one line each, the rest is printed, the exit code is not 0", "the same as the webhook",
     )),
 }  # fmt: skip

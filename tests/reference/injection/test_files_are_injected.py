@@ -202,6 +202,24 @@ def test_a_revision_has_a_control_plane_of_its_own() -> None:  # IK6
     assert "istio.io/rev: canary" in result.stdout
 
 
+def test_the_output_can_be_a_file(tmp_path: Any) -> None:  # IK6
+    place = tmp_path / "injected.yaml"
+    assert not run(MIXED, "-o", str(place)).stdout
+    assert place.read_text() == run(MIXED).stdout
+
+
+def test_a_place_that_cannot_be_written_is_named() -> None:  # IK7
+    result = run(MIXED, "-o", "/nowhere/injected.yaml")
+    assert result.exit_code != 0
+    assert "/nowhere/injected.yaml" in result.stderr
+
+
+def test_a_file_of_10_megabytes_is_one_line_and_exit_code_2() -> None:  # IK7
+    result = run(f"# {'x' * 10_500_000}\n{MIXED}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "-:1:1: 10500522 bytes are more than the 8388608 this command reads\n"
+
+
 def test_a_mesh_config_file_counts(tmp_path: Any) -> None:  # IK6
     config = tmp_path / "mesh.yaml"
     config.write_text("defaultConfig: {proxyMetadata: {SECRET_TTL: 30s}}\ntrustDomain: example.org\n")
