@@ -61,6 +61,7 @@ def install(
     record = installed.Record.of(implementation.name, beside=beside, guest=guest)
     before = record.read(kube)
     if before is not None and (before.name, before.digest) == (implementation.name, digest):
+        _tell_doubts(presence.require(kube, implementation, injection=_injects(implementation, found)), progress)
         progress(f"mesh: {implementation.name} is installed already")
         return
     if before is not None and before.name != implementation.name:
