@@ -33,26 +33,18 @@ def other(config: pytest.Config, name: str, first: Implementation) -> Implementa
     """Find and read the implementation of ``--mesh-differential``; raises ``pytest.UsageError``."""
     import pytest
 
-    from pytest_mesh.implementations import SHIPPED
-    from pytest_mesh.implementations.loader import ImplementationError, load
-    from pytest_mesh.options import unknown
+    from pytest_mesh.implementations.choice import choose
+    from pytest_mesh.implementations.loader import ImplementationError, UnreadableError, load
 
-    known = dict(SHIPPED)
-    for offered in config.hook.pytest_mesh_implementations(config=config):
-        known = {**offered, **known}
-    if name in known:
-        path = known[name]
-    elif name.endswith(".toml") or "/" in name:
-        path = config.invocation_params.dir / name
-        if not path.is_file():
-            raise pytest.UsageError(f"--mesh-differential: no file {name}")
-    else:
-        raise pytest.UsageError(
-            f"{unknown('--mesh-differential', name, known)}; or the path of an implementation file (.toml)"
-        )
+    hooked = {
+        name: path
+        for offered in reversed(config.hook.pytest_mesh_implementations(config=config))
+        for name, path in offered.items()
+    }
+    path = choose(name, flag="--mesh-differential", hooked=hooked, directory=config.invocation_params.dir)
     try:
         found = load(beside(path))
-    except ImplementationError as error:
+    except (ImplementationError, UnreadableError) as error:
         raise pytest.UsageError(f"--mesh-differential: {error}") from error
     if found.name == first.name:
         raise pytest.UsageError(f"--mesh-differential: {found.name!r} is the implementation itself: name another one")
