@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import generated_chains
+from chain_scene import AT
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from generated_chains import AT, Case
+from generated_chains import Case
 
 from pytest_mesh.identity import distinguished_names as names
 from pytest_mesh.identity.distinguished_names import canonical
