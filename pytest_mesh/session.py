@@ -181,16 +181,18 @@ class MeshSession:
             if self.options.install:
                 removal.require_removable(implementation)
                 process = str(Process.of(self._controller_pid))
-                installer.install(
-                    cluster,
-                    visit.installing,
-                    implementation,
-                    self._progress,
-                    process=process,
-                    fit=partial(visit.fit, implementation),
-                )
-                if removal.adopt(visit.installing, implementation, process):
-                    _write(self.shared / "mesh.ours", "")
+                try:
+                    installer.install(
+                        cluster,
+                        visit.installing,
+                        implementation,
+                        self._progress,
+                        process=process,
+                        fit=partial(visit.fit, implementation),
+                    )
+                finally:  # half an installation is removed, too
+                    if removal.adopt(visit.installing, implementation, process):
+                        _write(self.shared / "mesh.ours", "")
             else:
                 installer.expect(visit.kube, implementation, self._progress)
             _write(installed, implementation.name)

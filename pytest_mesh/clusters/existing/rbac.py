@@ -9,6 +9,7 @@ from typing import Final
 from pytest_mesh.clusters.existing import rights
 from pytest_mesh.clusters.existing.rights import NAMESPACE_ROLE, Rule
 from pytest_mesh.contracts import Implementation, Json
+from pytest_mesh.implementations.installed import LABEL as INSTALLATION_LABEL
 from pytest_mesh.lifetime import OWNER_LABEL
 
 DEFAULT_NAMESPACE: Final = "pytest-mesh"
@@ -81,7 +82,7 @@ def documents(
         namespace, _, name = pull_secret.partition("/")
         rules = (Rule(resources=("secrets",), verbs=("get",), names=(name,)),)
         found += _in_namespace(account, "pytest-mesh-pull", namespace, rules)
-    return [*found, *(_policy(account) if policy else ())]
+    return [*found, *(_policy(account, install=install) if policy else ())]
 
 
 def _cluster_role(name: str, rules: Iterable[Rule]) -> Json:
@@ -112,9 +113,17 @@ def _binding(account: Account, kind: str, role: str, namespace: str = "") -> Jso
     }
 
 
-def _policy(account: Account) -> list[Json]:
-    """Hold the account to namespaces with the plugin's label: RBAC itself knows no labels."""
-    owned = f"metadata.?labels[?'{OWNER_LABEL}'].orValue('') == 'true'"
+def _policy(account: Account, *, install: bool) -> list[Json]:
+    """Hold the account to namespaces with the plugin's labels: RBAC itself knows no labels."""
+    labels = [f"{OWNER_LABEL}=true", *([INSTALLATION_LABEL] if install else [])]
+
+    def owned(what: str) -> str:
+        expression = f"{what}.metadata.?labels[?'{OWNER_LABEL}'].orValue('') == 'true'"
+        if install:
+            expression += f" || {what}.metadata.?labels[?'{INSTALLATION_LABEL}'].orValue('') != ''"
+        return expression
+
+    wanted = f"namespaces labelled {' or '.join(labels)}"
     name = account.own("pytest-mesh")
     return [
         {
@@ -146,13 +155,13 @@ def _policy(account: Account) -> list[Json]:
                     {
                         "expression": (
                             "request.resource.resource != 'namespaces' || "
-                            f"(request.operation == 'DELETE' ? oldObject.{owned} : object.{owned})"
+                            f"(request.operation == 'DELETE' ? ({owned('oldObject')}) : ({owned('object')}))"
                         ),
-                        "message": f"{account.user} makes and removes only namespaces labelled {OWNER_LABEL}=true",
+                        "message": f"{account.user} makes and removes only {wanted}",
                     },
                     {
-                        "expression": f"request.resource.resource != 'rolebindings' || namespaceObject.{owned}",
-                        "message": f"{account.user} binds its role only in namespaces labelled {OWNER_LABEL}=true",
+                        "expression": f"request.resource.resource != 'rolebindings' || {owned('namespaceObject')}",
+                        "message": f"{account.user} binds its role only in {wanted}",
                     },
                 ],
             },
