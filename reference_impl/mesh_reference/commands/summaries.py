@@ -213,16 +213,15 @@ def secrets(dump: Dump) -> list[Row]:
 def _secret(entry: Mapping[str, Any]) -> Row:
     name, secret = str(entry.get("name", "")), entry.get("secret") or {}
     status = "WARMING" if entry.get("warming") else "ACTIVE"
-    kind, source = "Cert Chain", (secret.get("tls_certificate") or {}).get("certificate_chain")
-    if secret.get("validation_context"):
-        kind, source = "CA", secret["validation_context"].get("trusted_ca")
-    leaf = _certificate(source or {})
+    own, trusted = secret.get("tls_certificate") or {}, secret.get("validation_context") or {}
+    leaf = _certificate(own.get("certificate_chain") or trusted.get("trusted_ca") or {})
     if leaf is None:
-        return (name, kind, status, "false", *[_NONE] * 4)
-    return (name, kind, status, "true", *leaf)
+        return (name, "CA" if trusted else "Cert Chain", status, "false", *[_NONE] * 4)
+    return (name, leaf[0], status, "true", *leaf[1:])
 
 
 def _certificate(source: Mapping[str, Any]) -> Row | None:
+    """Of the first certificate: whether it is a CA's, serial number, end, begin and trust domain."""
     from cryptography import x509
 
     try:
@@ -232,12 +231,15 @@ def _certificate(source: Mapping[str, Any]) -> Row | None:
         found = x509.load_pem_x509_certificates(pem)[0]
     except (ValueError, binascii.Error, IndexError):
         return None
-    try:
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        (identity, *_) = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (x509.ExtensionNotFound, ValueError):
-        identity = ""
+    identity = ""
+    signs = False
+    for extension in found.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            identity = next(iter(extension.value.get_values_for_type(x509.UniformResourceIdentifier)), "")
+        elif isinstance(extension.value, x509.BasicConstraints):
+            signs = extension.value.ca
     return (
+        "CA" if signs else "Cert Chain",
         f"{found.serial_number:032x}",
         f"{found.not_valid_after_utc:{_TIME}}",
         f"{found.not_valid_before_utc:{_TIME}}",

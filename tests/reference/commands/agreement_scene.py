@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -290,7 +291,7 @@ async def main(directory: Path, number: int, seed: int) -> None:
         assert istiod.hub is not None
         rejections = [entry["rejections"] for entry in status.syncz(istiod.hub) if entry["rejections"]]
         if len(sys.argv) > 4:
-            await asyncio.to_thread(Path(sys.argv[4]).write_text, await dump())
+            await asyncio.to_thread(Path(sys.argv[4]).write_text, await asyncio.to_thread(dump))
     finally:
         for envoy in envoys:
             envoy.kill()
@@ -348,13 +349,11 @@ async def applied() -> None:
     raise SystemExit("not in time: the configuration")
 
 
-async def dump() -> str:
+def dump() -> str:
     """The sidecar's whole config dump."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", 15000)
-    writer.write(b"GET /config_dump?include_eds HTTP/1.0\r\nhost: admin\r\n\r\n")
-    text = (await reader.read()).decode()
-    writer.close()
-    return text.partition("\r\n\r\n")[2]
+    with urllib.request.urlopen("http://127.0.0.1:15000/config_dump?include_eds", timeout=20) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 if __name__ == "__main__":

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh_reference.cli import main
 from mesh_reference.commands import dump
@@ -115,3 +121,66 @@ def test_what_is_no_dump_is_told_in_one_line(tmp_path: Path, text: str, says: st
     assert result.exit_code == 2
     assert result.stderr.startswith(f"{saved}: {says}")
     assert result.stderr.count("\n") == 1
+
+
+def test_certificates_are_shown_with_their_trust_domain(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    begin = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("spiffe://cluster.local/ns/shop/sa/a")])
+    made = (
+        x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([])).public_key(key.public_key())
+        .serial_number(0xA1B).not_valid_before(begin).not_valid_after(begin + dt.timedelta(days=1))
+        .add_extension(names, critical=True).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
+    section = {
+        "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
+        "dynamic_active_secrets": [
+            {"name": "default", "secret": {"tls_certificate": {"certificate_chain": {"inline_bytes": pem}}}},
+            {"name": "broken", "secret": {"tls_certificate": {"certificate_chain": {"inline_bytes": "bm8="}}}},
+        ],
+    }
+    saved = tmp_path / "dump.json"
+    saved.write_text(json.dumps({"configs": [section]}))
+    _, *lines = words(show("secret", "-f", str(saved)))
+    assert lines == [
+        ["default", "Cert Chain", "ACTIVE", "true", "00000000000000000000000000000a1b", "2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "cluster.local"],
+        ["broken", "Cert Chain", "ACTIVE", "false", "-", "-", "-", "-"],
+    ]  # fmt: skip
+
+
+def test_endpoints_are_shown_as_the_running_envoy_sees_them(tmp_path: Path) -> None:
+    def host(port: int, **status: Any) -> Any:
+        return {"address": {"socket_address": {"address": "10.0.0.1", "port_value": port}}, "health_status": status}
+
+    saved = tmp_path / "clusters.json"
+    hosts = [host(1, eds_health_status="HEALTHY"), host(2, eds_health_status="HEALTHY", failed_outlier_check=True), host(3, failed_active_health_check=True)]  # fmt: skip
+    saved.write_text(json.dumps({"cluster_statuses": [{"name": V1, "host_statuses": hosts}]}))
+    assert words(show("endpoint", "-f", str(saved)))[1:] == [
+        ["10.0.0.1:1", "HEALTHY", "OK", V1],
+        ["10.0.0.1:2", "HEALTHY", "FAILED", V1],
+        ["10.0.0.1:3", "UNHEALTHY", "OK", V1],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "arguments", "first_cells"),
+    [
+        ("cluster", ("--fqdn", "reviews", "--subset", "v1"), {"reviews.shop.svc.cluster.local"}),
+        ("cluster", ("--direction", "inbound"), set()),
+        ("listener", ("--port", "80"), {"0.0.0.0"}),
+        ("route", ("--name", "80", "--fqdn", "reviews"), {"80"}),
+        ("endpoint", ("--cluster", V1), {"192.0.2.1:8080"}),
+    ],
+)
+def test_each_part_has_its_filters(part: str, arguments: tuple[str, ...], first_cells: set[str]) -> None:
+    assert {row[0] for row in words(show(part, *OFFLINE, *arguments))[1:]} == first_cells
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_shown(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("a: [\n")
+    result = show("cluster", "-f", MESH, "-f", str(bad), "--for", "shop/tester")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith(f"{bad}:2:1: ")
+    assert "reviews.shop.svc.cluster.local" in result.stdout
