@@ -52,6 +52,9 @@ GRPC_OPTIONS = (
     # A proxy whose machine is gone is noticed within 40 s.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # All proxies of a large mesh may ask at once, after istiod was away; gRPC itself would drop what is beyond 1,000.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 40_000),
 )
 TRUSTED_NODE_ACCOUNTS = "CA_TRUSTED_NODE_ACCOUNTS"
 FIXED = ("root_namespace", "trust_domain", "mesh_id", "discovery_selectors")

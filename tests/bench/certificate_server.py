@@ -1,7 +1,7 @@
 """Citadel of a benchmark, in a process of its own: the certificate service over plaintext gRPC, whose callers are known by their tokens.
 
 Run as ``python certificate_server.py ALGORITHM``; writes its port, then for each line that it reads one line of JSON:
-CPU seconds so far, resident MiB, requests, issued, TokenReviews. ALGORITHM is of the root (``ECDSA-P256``, ``RSA-2048``).
+the yardstick, CPU seconds so far, resident MiB, requests, issued, TokenReviews. ALGORITHM is of the root (``ECDSA-P256``, ``RSA-2048``).
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import logging
 import resource
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh_reference.app import GRPC_OPTIONS
 from mesh_reference.ca import metrics, serving
@@ -24,6 +26,8 @@ from mesh_reference.ca.authentication import AUDIENCE, GROUP, POD_NAME, POD_UID,
 from mesh_reference.ca.authority import Authority
 from mesh_reference.ca.succession import Succession
 from mesh_reference.settings import Settings
+
+YARDSTICK = 3000
 
 
 class Tokens:
@@ -46,6 +50,17 @@ class Tokens:
         return {"authenticated": True, "audiences": [AUDIENCE], "user": user}
 
 
+def yardstick() -> float:
+    """How many certificates for a CPU second the library makes here and now, P-256 by P-256, without anything around it."""
+    authority = Authority.create("cluster.local", now=datetime.now(UTC))
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    names = [x509.UniformResourceIdentifier("spiffe://cluster.local/ns/shop/sa/reviews")]
+    now, began = datetime.now(UTC), time.process_time()
+    for _ in range(YARDSTICK):
+        authority._leaf(public_key=key, subject=x509.Name([]), names=names, ttl=timedelta(days=1), now=now)
+    return YARDSTICK / (time.process_time() - began)
+
+
 def resident_mib() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
@@ -62,13 +77,16 @@ async def main(algorithm: Any, review_seconds: float) -> None:
     await server.start()
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
+        # The yardstick is no part of the work: whoever asks takes the end of one answer and the beginning of the next.
         said = {
             "cpu": time.process_time(),
+            "yardstick": yardstick(),
             "mib": resident_mib(),
             "requests": metrics.REQUESTS._value.get(),
             "issued": metrics.ISSUED._value.get(),
             "reviews": tokens.reviews,
         }
+        said["cpuAfter"] = time.process_time()
         print(json.dumps(said), flush=True)  # noqa: T201
     await server.stop(None)
 

@@ -55,7 +55,7 @@ async def main(port: int, agents: int, rounds: int, at_once: int, channels: int)
             try:
                 answer = await calls[agent % channels](requests[agent % len(requests)], metadata=metadata, timeout=120)
             except grpc.aio.AioRpcError as error:
-                refused[error.code().name] += 1
+                refused[f"{error.code().name}: {error.details()}"] += 1
             else:
                 leaves[answer.cert_chain[0]] += 1
             longest = max(longest, time.monotonic() - started)

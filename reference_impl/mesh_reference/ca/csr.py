@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from mesh_reference.errors import MeshError
 
@@ -22,6 +23,13 @@ MAX_CSR_BYTES = 64 * 1024
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 8192
 """The time to check a signature grows with the square of the key's length, and the sender chooses it."""
+_ECDSA = frozenset(
+    {
+        SignatureAlgorithmOID.ECDSA_WITH_SHA256,
+        SignatureAlgorithmOID.ECDSA_WITH_SHA384,
+        SignatureAlgorithmOID.ECDSA_WITH_SHA512,
+    }
+)
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 
@@ -39,12 +47,25 @@ def load_csr(csr_pem: str) -> tuple[x509.CertificateSigningRequest, CertificateP
         key = csr.public_key()
         if isinstance(key, rsa.RSAPublicKey) and key.key_size > MAX_RSA_BITS:
             raise CsrError(f"RSA key of {key.key_size} bits: at most {MAX_RSA_BITS} bits are checked")
-        valid = csr.is_signature_valid
+        valid = _is_signed_by(csr, key)
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise CsrError("the CSR is not a readable PEM PKCS#10 request") from error
     if not valid:
         raise CsrError("the CSR's signature does not fit its public key: sign it with the matching private key")
     return csr, key
+
+
+def _is_signed_by(csr: x509.CertificateSigningRequest, key: CertificatePublicKeyTypes) -> bool:
+    """Tell whether a request's signature is of its own key; ``key`` is that key, read already."""
+    digest = csr.signature_hash_algorithm
+    if not isinstance(key, ec.EllipticCurvePublicKey) or csr.signature_algorithm_oid not in _ECDSA or digest is None:
+        return csr.is_signature_valid
+    try:
+        # The library's own check reads the key once more, which takes a third of its time.
+        key.verify(csr.signature, csr.tbs_certrequest_bytes, ec.ECDSA(digest))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def strong_key(key: CertificatePublicKeyTypes, *, ed25519_allowed: bool = False) -> LeafKey:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mesh_reference.ca.csr import LeafKey
 
 SEQUENCE, INTEGER, BIT_STRING, OCTET_STRING, BOOLEAN_TRUE = 0x30, 0x02, 0x03, 0x04, b"\x01\x01\xff"
@@ -56,10 +58,9 @@ class LeafTemplate:
         self._subject = subject
         self._before_san, self._after_san = b"".join(found[:at]), b"".join(found[at + 1 :])
         self._algorithm = algorithm
-        self._key = key
         digest = sample.signature_hash_algorithm
         assert isinstance(digest, hashes.SHA256 | hashes.SHA384)  # noqa: S101 - an authority signs with no other
-        self._digest = digest
+        self._sign = _signing(key, digest)
 
     def fill(self, *, uri: str, key: LeafKey, serial: int, begins: datetime, ends: datetime) -> Leaf:
         """Give the signed leaf of ``key`` for ``uri``. Fractions of a second are cut off."""
@@ -84,10 +85,15 @@ class LeafTemplate:
         der = _der(SEQUENCE, to_sign + self._algorithm + _der(BIT_STRING, b"\x00" + signature))
         return Leaf(der=der, serial_number=serial, not_valid_after_utc=ends)
 
-    def _sign(self, data: bytes) -> bytes:
-        if isinstance(self._key, rsa.RSAPrivateKey):
-            return self._key.sign(data, padding.PKCS1v15(), self._digest)
-        return self._key.sign(data, ec.ECDSA(self._digest))
+
+def _signing(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, digest: hashes.SHA256 | hashes.SHA384
+) -> Callable[[bytes], bytes]:
+    if isinstance(key, rsa.RSAPrivateKey):
+        scheme = padding.PKCS1v15()
+        return lambda data: key.sign(data, scheme, digest)
+    algorithm = ec.ECDSA(digest)
+    return lambda data: key.sign(data, algorithm)
 
 
 def _der(tag: int, content: bytes) -> bytes:
