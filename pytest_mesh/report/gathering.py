@@ -84,8 +84,10 @@ def _note_failure(
         from pytest_mesh.report import bundle
 
         state.bundle = str(bundle.save(run.artifacts, check_name(item), report.longreprtext, state.namespaces))
-    if state.bundle:
-        report.sections.append(("mesh", f"evidence is saved in {state.bundle}"))
+    if feature_of(item) or state.bundle:
+        from pytest_mesh.report import story
+
+        report.sections.append(("mesh", "\n".join(story.lines(item, run, state.bundle))))
 
 
 def _waive(item: pytest.Item, report: pytest.TestReport, run: Run, state: TestState, error: BaseException) -> bool:

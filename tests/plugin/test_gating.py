@@ -243,3 +243,40 @@ def test_a_shard_that_cannot_be_is_refused(run, text):
 
     assert result.ret == 4
     result.stderr.fnmatch_lines([f"*--mesh-shard: '{text}': want I/N*"])
+
+
+def test_a_failure_says_which_promise_is_broken_by_which_rule_and_how_to_see_it_again(project, run):
+    path = project.path / "conftest.py"
+    path.write_text(
+        path.read_text().replace(
+            '    level: str = "core"\n',
+            '    level: str = "core"\n    title: str = "no route, no answer"\n    rows: tuple = ("F4",)\n'
+            '    link: str = "https://example.com/f4"\n',
+        )
+    )
+
+    result = run("--mesh-seed=7", "--mesh-report=r.yaml", "--mesh-keep=on-failure")
+
+    result.stdout.fnmatch_lines(
+        [
+            "Two (P, core): no route, no answer",
+            "rule F4: https://example.com/f4",
+            "again, alone: pytest test_checks.py::test_two --mesh-keep=on-failure --mesh-seed=7",
+        ]
+    )
+
+
+def test_the_command_of_an_installed_suite_names_its_module(project, run):
+    package = project.path / "elsewhere" / "acme_suite" / "routing"
+    package.mkdir(parents=True)
+    for directory in (package, package.parent):
+        (directory / "__init__.py").touch()
+    text = "import pytest\n@pytest.mark.mesh_feature('One')\n@pytest.mark.parametrize('a', ['x y'])\ndef test_it(a): assert 0\n"
+    (package / "test_suite.py").write_text(text)
+    (project.path / "mine").mkdir()
+    (project.path / "mine" / "conftest.py").write_text((project.path / "conftest.py").read_text())
+    (project.path / "mine" / "fake.toml").write_text((project.path / "fake.toml").read_text())
+
+    result = run("--rootdir=mine", "--confcutdir=.", str(package), "--import-mode=importlib")
+
+    result.stdout.fnmatch_lines(["again, alone: pytest --pyargs 'acme_suite.routing.test_suite::test_it[[]x y]'"])

@@ -1,0 +1,52 @@
+"""What stands below a failure beside its own message: which promise is broken, by which rule, and how to see it again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_mesh.keys import check_name, feature_of
+from pytest_mesh.options import ROWS
+
+if TYPE_CHECKING:
+    from pytest_mesh.run import Run
+
+_NOT_AGAIN = frozenset({"report", "report-html", "report-ndjson", "expected-failures", "shard"})
+"""Options of the whole run that one check alone does without."""
+
+
+def lines(item: pytest.Item, run: Run, bundle: str) -> list[str]:
+    """Give the lines; the suite's own features say more than what ``hooks.FeatureData`` must have."""
+    told = []
+    feature = run.features.get(feature_of(item))
+    if feature is not None:
+        title = getattr(feature, "title", "")
+        told.append(f"{feature.id} ({feature.profile}, {feature.level}){f': {title}' if title else ''}")
+        rows, link = getattr(feature, "rows", ()), getattr(feature, "link", "")
+        if link:
+            told.append(f"rule {', '.join(rows)}: {link}" if rows else f"rule: {link}")
+    if bundle:
+        told.append(f"evidence is saved in {bundle}")
+    told.append(f"again, alone: {again(item, run)}")
+    return told
+
+
+def again(item: pytest.Item, run: Run) -> str:
+    """Give the command that runs this check only, with the run's own options."""
+    given = [
+        row.flag if row.switch else f"{row.flag}={getattr(run.options, row.name.replace('-', '_'))}"
+        for row in ROWS
+        if run.options.sources[row.name] == "flag" and row.name not in _NOT_AGAIN
+    ]
+    here = Path(run.config.invocation_params.dir)
+    inside = item.nodeid.partition("::")[2]
+    if item.path.is_relative_to(run.config.rootpath):
+        target = [f"{os.path.relpath(item.path, here)}::{inside}"]
+    else:
+        module = check_name(item).partition("::")[0].removesuffix(".py").replace("/", ".")
+        target = ["--pyargs", f"{module}::{inside}"]
+    return shlex.join(["pytest", *target, *given])
