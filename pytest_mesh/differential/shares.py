@@ -51,7 +51,7 @@ def compare(
 def log_e_value(one: Counts, other: Counts) -> float:
     """Give the logarithm of the evidence that the samples come from two distributions.
 
-    The mixture is over so many kinds as were seen and one more, so that a kind that comes later costs no more than it did.
+    Its mean is 1 at most where one distribution gives both, of no more kinds than were seen and one.
     """
     kinds = one.keys() | other.keys()
     if not sum(one.values()) or not sum(other.values()):
@@ -59,22 +59,14 @@ def log_e_value(one: Counts, other: Counts) -> float:
     together = {kind: one.get(kind, 0) + other.get(kind, 0) for kind in kinds}
     total = sum(together.values())
     best = math.fsum(count * math.log(count / total) for count in together.values() if count)
-    return _mixture(one) + _mixture(other) - best
+    return _mixture(one, len(kinds) + 1) + _mixture(other, len(kinds) + 1) - best
 
 
-def _mixture(counts: Counts) -> float:
-    """Krichevsky-Trofimov style mixture over a growing alphabet: the n-th answer is new with probability 1/(n+1).
-
-    A valid predictive distribution whatever kinds there are, so that no list of kinds has to be known beforehand.
-    """
+def _mixture(counts: Counts, kinds: int) -> float:
+    """Give the log-probability of a sample under the Dirichlet(1/2) mixture of distributions over so many kinds."""
     total = sum(counts.values())
-    seen = [count for count in counts.values() if count]
-    # Pitman-Yor with discount 1/2 and strength 1/2, exchangeable: P = prod over kinds and answers.
-    strength, discount = 0.5, 0.5
-    value = math.lgamma(strength + 1) - math.lgamma(strength + total)
-    value += math.fsum(math.log(strength + index * discount) for index in range(1, len(seen)))
-    value += math.fsum(math.lgamma(count - discount) - math.lgamma(1 - discount) for count in seen)
-    return value
+    value = math.lgamma(kinds / 2) - math.lgamma(kinds / 2 + total)
+    return value + math.fsum(math.lgamma(count + 0.5) - math.lgamma(0.5) for count in counts.values())
 
 
 def _close(one: Counts, other: Counts, kind: Hashable, delta: float, beta: float) -> bool:
