@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,13 @@ def test_the_suite_imports_the_plugin_only():
     ]
 
     assert imports == []
+
+
+@pytest.mark.parametrize("file", ["istio.toml", "beside/istio.toml"])
+def test_istio_is_judged_by_every_feature_but_those_that_it_leaves_to_its_clients(file):
+    text = (ROOT / "pytest_mesh" / "implementations" / file).read_text()
+
+    declared = tomllib.loads(text)["conformance"]["features"]
+
+    assert set(catalogue.BY_ID) - set(declared) == {"CsrStrongKeys"}
+    assert len(declared) == len(set(declared))
