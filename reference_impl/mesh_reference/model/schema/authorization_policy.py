@@ -62,7 +62,20 @@ RULE = Message(
     fields={
         "from": ListOf(item=Message(name="From", fields={"source": SOURCE}), at_most=512),
         "to": ListOf(item=Message(name="To", fields={"operation": OPERATION})),
-        "when": ListOf(item=Message(name="Condition", fields={"key": TEXT, "values": TEXTS, "notValues": TEXTS})),
+        "when": ListOf(
+            item=Message(
+                name="Condition",
+                fields={"key": TEXT, "values": TEXTS, "notValues": TEXTS},
+                rules=(
+                    Rule(
+                        expression="has(self.key) && self.key != ''",
+                        message="`key` must not be empty",
+                        rule="V63t",
+                        at=".key",
+                    ),
+                ),
+            )
+        ),
     },
 )
 

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 from mesh_reference.model.schema.selectors import WORKLOAD_SELECTOR
 from mesh_reference.model.schema.traffic_policy import TRAFFIC_POLICY
-from mesh_reference.model.schema.types import LABELS, TEXT, TEXTS, Column, Kind, ListOf, Message
+from mesh_reference.model.schema.types import LABELS, TEXT, TEXTS, Column, Kind, ListOf, Message, Rule
 
-SUBSET = Message(name="Subset", fields={"name": TEXT, "labels": LABELS, "trafficPolicy": TRAFFIC_POLICY})
+SUBSET = Message(
+    name="Subset",
+    fields={"name": TEXT, "labels": LABELS, "trafficPolicy": TRAFFIC_POLICY},
+    rules=(
+        Rule(
+            expression="has(self.name) && self.name != ''",
+            message="subset name cannot be empty",
+            rule="V41b",
+            at=".name",
+        ),
+    ),
+)
 
 DESTINATION_RULE = Kind(
     group="networking.istio.io",
@@ -34,6 +45,14 @@ DESTINATION_RULE = Kind(
             "exportTo": "A list of namespaces to which this destination rule is exported.",
             "workloadSelector": "The pods on which this configuration is applied; default all of the namespace.",
         },
+        rules=(
+            Rule(
+                expression="has(self.host) && self.host != ''",
+                message="empty domain name not allowed",
+                rule="V2d",
+                at=".host",
+            ),
+        ),
     ),
     columns=(Column(name="Host", path=".spec.host", description="The name of a service from the service registry"),),
 )

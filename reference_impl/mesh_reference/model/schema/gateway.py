@@ -67,7 +67,24 @@ SERVER_TLS = Message(
 SERVER = Message(
     name="Server",
     fields={
-        "port": Message(name="Port", fields={"number": UINT32, "protocol": TEXT, "name": TEXT, "targetPort": UINT32}),
+        "port": Message(
+            name="Port",
+            fields={"number": UINT32, "protocol": TEXT, "name": TEXT, "targetPort": UINT32},
+            rules=(
+                Rule(
+                    expression="has(self.name) && self.name != ''",
+                    message="port name must be set",
+                    rule="V58j",
+                    at=".name",
+                ),
+                Rule(
+                    expression="!has(self.targetPort) || self.targetPort == 0",
+                    message="targetPort has no impact on Gateways",
+                    rule="V58i",
+                    at=".targetPort",
+                ),
+            ),
+        ),
         "bind": TEXT,
         "hosts": TEXTS,
         "tls": SERVER_TLS,

@@ -31,6 +31,11 @@ PEER_AUTHENTICATION = Kind(
                         message="port must be in range 1..65535",
                         rule="V59c",
                     ),
+                    Rule(
+                        expression="self.size() > 0",
+                        message="port level mTLS, if defined, must have at least one element",
+                        rule="V59b",
+                    ),
                 ),
             ),
         },

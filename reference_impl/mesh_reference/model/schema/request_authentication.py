@@ -19,7 +19,20 @@ JWT_RULE = Message(
         "jwksUri": Text(at_most=2048),
         "jwks_uri": Text(at_most=2048),
         "jwks": TEXT,
-        "fromHeaders": ListOf(item=Message(name="JWTHeader", fields={"name": TEXT, "prefix": TEXT})),
+        "fromHeaders": ListOf(
+            item=Message(
+                name="JWTHeader",
+                fields={"name": TEXT, "prefix": TEXT},
+                rules=(
+                    Rule(
+                        expression="has(self.name) && self.name != ''",
+                        message="location header name must be non-empty string",
+                        rule="V62e",
+                        at=".name",
+                    ),
+                ),
+            )
+        ),
         "fromParams": ListOf(
             item=Text(
                 rules=(Rule(expression="self != ''", message="location query must be non-empty string", rule="V62f"),)
@@ -31,7 +44,19 @@ JWT_RULE = Message(
             )
         ),
         "outputPayloadToHeader": TEXT,
-        "outputClaimToHeaders": ListOf(item=Message(name="ClaimToHeader", fields={"header": TEXT, "claim": TEXT})),
+        "outputClaimToHeaders": ListOf(
+            item=Message(
+                name="ClaimToHeader",
+                fields={"header": TEXT, "claim": TEXT},
+                rules=(
+                    Rule(
+                        expression="has(self.header) && self.header != '' && has(self.claim) && self.claim != ''",
+                        message="outputClaimToHeaders header and claim value must be non-empty string",
+                        rule="V62h",
+                    ),
+                ),
+            )
+        ),
         "forwardOriginalToken": FLAG,
         "spaceDelimitedClaims": ListOf(item=TEXT, at_most=64),
         "timeout": DURATION,

@@ -64,6 +64,14 @@ SIDECAR = Kind(
             "outboundTrafficPolicy": Message(
                 name="OutboundTrafficPolicy",
                 fields={"mode": Choice(names=("REGISTRY_ONLY", "ALLOW_ANY")), "egressProxy": DESTINATION},
+                rules=(
+                    Rule(
+                        expression="!has(self.egressProxy) || (has(self.mode) && self.mode == 'ALLOW_ANY')",
+                        message="sidecar: egress_proxy must be set only with ALLOW_ANY outbound_traffic_policy mode",
+                        rule="V57u",
+                        at=".egressProxy",
+                    ),
+                ),
             ),
         },
         descriptions={

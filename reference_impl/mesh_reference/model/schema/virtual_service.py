@@ -22,6 +22,7 @@ from mesh_reference.model.schema.types import (
     ListOf,
     MapOf,
     Message,
+    Rule,
 )
 
 STRING_MATCH = Message(
@@ -32,11 +33,17 @@ STRING_MATCH = Message(
 PERCENT = Message(name="Percent", fields={"value": NUMBER})
 HEADER_OPERATIONS = Message(name="HeaderOperations", fields={"set": LABELS, "add": LABELS, "remove": TEXTS})
 HEADERS = Message(name="Headers", fields={"request": HEADER_OPERATIONS, "response": HEADER_OPERATIONS})
+_DESTINATION_REQUIRED = Rule(
+    expression="has(self.destination)", message="destination is required", rule="V14", at=".destination"
+)
 HTTP_ROUTE_DESTINATION = Message(
     name="HTTPRouteDestination",
     fields={"destination": DESTINATION, "weight": INT32, "headers": HEADERS},
+    rules=(_DESTINATION_REQUIRED,),
 )
-ROUTE_DESTINATION = Message(name="RouteDestination", fields={"destination": DESTINATION, "weight": INT32})
+ROUTE_DESTINATION = Message(
+    name="RouteDestination", fields={"destination": DESTINATION, "weight": INT32}, rules=(_DESTINATION_REQUIRED,)
+)
 
 HTTP_MATCH_REQUEST = Message(
     name="HTTPMatchRequest",
@@ -84,6 +91,14 @@ HTTP_RETRY = Message(
         "retryIgnorePreviousHosts": FLAG,
         "backoff": DURATION,
     },
+    rules=(
+        Rule(
+            expression="!has(self.attempts) || self.attempts >= 0",
+            message="attempts cannot be negative",
+            rule="V28",
+            at=".attempts",
+        ),
+    ),
 )
 HTTP_FAULT_INJECTION = Message(
     name="HTTPFaultInjection",
@@ -92,13 +107,36 @@ HTTP_FAULT_INJECTION = Message(
             name="Delay",
             fields={"percent": INT32, "fixedDelay": DURATION, "exponentialDelay": DURATION, "percentage": PERCENT},
             one_of=(("fixedDelay", "exponentialDelay"),),
+            rules=(
+                Rule(
+                    expression="!has(self.exponentialDelay)",
+                    message="exponentialDelay not supported yet",
+                    rule="V33b",
+                    at=".exponentialDelay",
+                ),
+            ),
         ),
         "abort": Message(
             name="Abort",
             fields={"httpStatus": INT32, "grpcStatus": TEXT, "http2Error": TEXT, "percentage": PERCENT},
             one_of=(("httpStatus", "grpcStatus", "http2Error"),),
+            rules=(
+                Rule(
+                    expression="!has(self.http2Error)",
+                    message="HTTP/2 abort fault injection not supported yet",
+                    rule="V33a",
+                    at=".http2Error",
+                ),
+            ),
         ),
     },
+    rules=(
+        Rule(
+            expression="has(self.abort) || has(self.delay)",
+            message="HTTP fault injection must have an abort and/or a delay",
+            rule="V31",
+        ),
+    ),
 )
 CORS_POLICY = Message(
     name="CorsPolicy",
@@ -113,7 +151,18 @@ CORS_POLICY = Message(
         "unmatchedPreflights": Choice(names=("UNSPECIFIED", "FORWARD", "IGNORE")),
     },
 )
-HTTP_MIRROR_POLICY = Message(name="HTTPMirrorPolicy", fields={"destination": DESTINATION, "percentage": PERCENT})
+HTTP_MIRROR_POLICY = Message(
+    name="HTTPMirrorPolicy",
+    fields={"destination": DESTINATION, "percentage": PERCENT},
+    rules=(
+        Rule(
+            expression="has(self.destination)",
+            message="destination is required for mirrors",
+            rule="V14m",
+            at=".destination",
+        ),
+    ),
+)
 HTTP_ROUTE = Message(
     name="HTTPRoute",
     fields={
@@ -134,6 +183,31 @@ HTTP_ROUTE = Message(
         "corsPolicy": CORS_POLICY,
         "headers": HEADERS,
     },
+    rules=(
+        Rule(
+            expression="!(has(self.redirect) && has(self.route) && self.route.size() > 0)",
+            message="HTTP route cannot contain both route and redirect",
+            rule="V7a",
+            at=".route",
+        ),
+        Rule(
+            expression="!(has(self.directResponse) && has(self.route) && self.route.size() > 0)",
+            message="HTTP route cannot contain both route and direct_response",
+            rule="V8a",
+            at=".route",
+        ),
+        Rule(
+            expression="has(self.delegate) || has(self.redirect) || has(self.directResponse) || (has(self.route) && self.route.size() > 0)",
+            message="HTTP route, redirect or direct_response is required",
+            rule="V6",
+        ),
+        Rule(
+            expression="has(self.delegate) || !has(self.mirror) || !has(self.mirrors) || self.mirrors.size() == 0",
+            message="HTTP route cannot contain both mirror and mirrors",
+            rule="V9",
+            at=".mirrors",
+        ),
+    ),
     descriptions={
         "match": "Match conditions: within one entry all must hold, among entries any.",
         "route": "Weighted destinations of the matched requests.",
@@ -158,6 +232,20 @@ TLS_ROUTE = Message(
         ),
         "route": ListOf(item=ROUTE_DESTINATION),
     },
+    rules=(
+        Rule(
+            expression="has(self.match) && self.match.size() > 0",
+            message="TLS route must have at least one match condition",
+            rule="V37a",
+            at=".match",
+        ),
+        Rule(
+            expression="has(self.route) && self.route.size() > 0",
+            message="TLS route is required",
+            rule="V38a",
+            at=".route",
+        ),
+    ),
 )
 TCP_ROUTE = Message(
     name="TCPRoute",
@@ -177,6 +265,14 @@ TCP_ROUTE = Message(
         ),
         "route": ListOf(item=ROUTE_DESTINATION),
     },
+    rules=(
+        Rule(
+            expression="has(self.route) && self.route.size() > 0",
+            message="TCP route is required",
+            rule="V38b",
+            at=".route",
+        ),
+    ),
 )
 
 VIRTUAL_SERVICE = Kind(
@@ -204,6 +300,31 @@ VIRTUAL_SERVICE = Kind(
             "tcp": "An ordered list of route rules for opaque TCP traffic.",
             "exportTo": "A list of namespaces to which this virtual service is exported.",
         },
+        rules=(
+            Rule(
+                expression="(has(self.hosts) && self.hosts.size() > 0) || !has(self.gateways) || self.gateways.size() == 0",
+                message="delegate virtual service must have no gateways specified",
+                rule="V1a",
+                at=".gateways",
+            ),
+            Rule(
+                expression="(has(self.hosts) && self.hosts.size() > 0) || !has(self.tls) || self.tls.size() == 0",
+                message="delegate virtual service must have no tls route specified",
+                rule="V1b",
+                at=".tls",
+            ),
+            Rule(
+                expression="(has(self.hosts) && self.hosts.size() > 0) || !has(self.tcp) || self.tcp.size() == 0",
+                message="delegate virtual service must have no tcp route specified",
+                rule="V1c",
+                at=".tcp",
+            ),
+            Rule(
+                expression="(has(self.http) && self.http.size() > 0) || (has(self.tcp) && self.tcp.size() > 0) || (has(self.tls) && self.tls.size() > 0)",
+                message="http, tcp or tls must be provided in virtual service",
+                rule="V5",
+            ),
+        ),
     ),
     columns=(
         Column(
