@@ -31,7 +31,7 @@ STEERING: Mapping[str, tuple[str, ...]] = {
     "prometheus_io/path": ("/odd",),
     "prometheus.istio.io/merge-metrics": ("true", "false"),
     "sidecar.istio.io/nativeSidecar": ("true", "false"),
-    "sidecar.istio.io/interceptionMode": ("REDIRECT", "NONE"),
+    "sidecar.istio.io/interceptionMode": ("REDIRECT", "TPROXY", "NONE"),
     "sidecar.istio.io/rewriteAppHTTPProbers": ("true", "false"),
     "sidecar.istio.io/proxyCPU": ("100m",),
     "sidecar.istio.io/proxyMemoryLimit": ("1Gi",),

@@ -57,9 +57,11 @@ def ineffective(annotations: Mapping[str, str]) -> list[str]:
 
 
 def _interception_mode(value: str) -> str:
-    if value == "TPROXY":
-        return "interceptionMode TPROXY is not supported by this mesh, use REDIRECT,NONE"
-    return "" if value in {"REDIRECT", "NONE"} else f"interceptionMode invalid, use REDIRECT,NONE: {value}"
+    return (
+        ""
+        if value in {"REDIRECT", "TPROXY", "NONE"}
+        else f"interceptionMode invalid, use REDIRECT,TPROXY,NONE: {value}"
+    )
 
 
 def _port(value: str) -> str:

@@ -37,6 +37,11 @@ class Frame:
         return self.annotations.get(INTERCEPTION_MODE) or str(self.config.get("interceptionMode") or "REDIRECT")
 
     @property
+    def transparent(self) -> bool:
+        """Whether Envoy keeps the addresses of inbound connections: that takes root and NET_ADMIN."""
+        return self.interception_mode == "TPROXY"
+
+    @property
     def status_port(self) -> int:
         return int(self.annotations.get(STATUS_PORT) or self.config.get("statusPort") or self.settings.status_port)
 

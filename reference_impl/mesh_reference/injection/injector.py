@@ -96,7 +96,7 @@ def inject(
         native=_is_native(metadata["annotations"], settings, spec),
     )
     rendering = _rendered(frame)
-    init, proxy = _containers(rendering, own)
+    init, proxy = _containers(rendering, own, transparent=frame.transparent)
     proxy["env"] = _with_environment(proxy.get("env") or [], environment or {})
     _place(spec, frame, init, proxy)
     added = _add_volumes(spec, rendering)
@@ -193,17 +193,19 @@ def _rendered(frame: Frame) -> Rendering:
         raise AnnotationError(str(problem)) from problem
 
 
-def _containers(rendering: Rendering, own: Mapping[str, Json]) -> tuple[Json | None, Json]:
+def _containers(rendering: Rendering, own: Mapping[str, Json], *, transparent: bool) -> tuple[Json | None, Json]:
     init, proxy = rendering.init, rendering.proxy
     image = proxy["image"]
     if PROXY in own:
         proxy = overlays.overlay_container(proxy, own[PROXY])
+        if transparent and "runAsUser" in (own[PROXY].get("securityContext") or {}):
+            proxy["securityContext"]["runAsUser"] = 0  # the one wish that cannot be met: another user has no NET_ADMIN
     if init is None:
         # Without capture an istio-init runs only if the user wrote one: his own, on the image that `auto` stands for.
         return overlays.overlay_container({"image": image}, own[INIT]) if INIT in own else None, proxy
     if INIT in own:
         init = overlays.overlay_container(init, own[INIT])
-    if PROXY in own:
+    if PROXY in own and not transparent:
         _follow_user(init, own[PROXY])
     return init, proxy
 

@@ -26,7 +26,7 @@ PROXY_CONFIG = Message(
         "proxyAdminPort": INT32,
         "statusPort": INT32,
         "concurrency": INT32,
-        "interceptionMode": Choice(names=("REDIRECT", "NONE")),
+        "interceptionMode": Choice(names=("REDIRECT", "TPROXY", "NONE")),
         "proxyMetadata": LABELS,
         "holdApplicationUntilProxyStarts": FLAG,
         "meshId": TEXT,

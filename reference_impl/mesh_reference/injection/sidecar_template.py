@@ -122,8 +122,10 @@ def _security_context(frame: Frame) -> Json:
         "runAsUser": PROXY_UID,
         "runAsGroup": PROXY_UID,
     }
+    added = ["NET_ADMIN"] if frame.transparent else []
     if frame.annotations.get(BIND_LOW_PORTS) == "true":
+        added.append("NET_BIND_SERVICE")
+    if added:
         # A capability counts for root alone unless the program's file carries it.
-        context |= {"runAsNonRoot": False, "runAsUser": 0}
-        context["capabilities"] = {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
+        context |= {"runAsNonRoot": False, "runAsUser": 0, "capabilities": {"add": added, "drop": ["ALL"]}}
     return context

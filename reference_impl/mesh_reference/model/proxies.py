@@ -29,6 +29,8 @@ class Proxy:
     locality: tuple[str, str, str] = ("", "", "")
     """As the proxy itself says; its Pod's node counts before it."""
     is_gateway: bool = False
+    is_transparent: bool = False
+    """Whether inbound connections keep their addresses on the way through (interception mode TPROXY)."""
 
 
 def read_node(node_id: str, metadata: Mapping[str, Any], locality: tuple[str, str, str] = ("", "", "")) -> Proxy:
@@ -55,4 +57,5 @@ def read_node(node_id: str, metadata: Mapping[str, Any], locality: tuple[str, st
         cluster_id=str(metadata.get("CLUSTER_ID") or ""),
         version=str(metadata.get("ISTIO_VERSION") or ""),
         locality=locality,
+        is_transparent=metadata.get("INTERCEPTION_MODE") == "TPROXY",
     )

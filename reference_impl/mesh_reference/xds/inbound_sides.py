@@ -65,7 +65,7 @@ def make(
             for target, (service, port) in found.items()
         ]
         made = [*_service_clusters(found, scope, labels, sidecar, settings)]
-    listener = listeners_inbound.virtual_inbound(ports, mtls, settings, first)
+    listener = listeners_inbound.virtual_inbound(ports, mtls, settings, first, transparent=proxy.is_transparent)
     return Inbound(
         clusters={cluster.name: cluster for cluster in made},
         listeners={listener.name: encode(listener.name, listener)},

@@ -14,6 +14,7 @@ from envoy.config.listener.v3.listener_components_pb2 import (
 )
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.original_src.v3 import original_src_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.type.v3 import range_pb2
 
@@ -22,6 +23,7 @@ from mesh_reference.xds.messages import pack
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+TRANSPARENT_MARK = 1337
 PLAIN_HTTP = ("http/1.0", "http/1.1", "h2c")
 """What the HTTP inspector finds, as chains match it."""
 
@@ -29,6 +31,14 @@ PLAIN_HTTP = ("http/1.0", "http/1.1", "h2c")
 def original_destination() -> ListenerFilter:
     """Where the connection went before iptables turned it."""
     return ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=pack(original_dst_pb2.OriginalDst()))
+
+
+def original_source() -> ListenerFilter:
+    """The application sees the client's address; capture knows such a connection by its mark (TPROXY mode)."""
+    return ListenerFilter(
+        name="envoy.filters.listener.original_src",
+        typed_config=pack(original_src_pb2.OriginalSrc(mark=TRANSPARENT_MARK)),
+    )
 
 
 def tls_inspector(disabled: ListenerFilterChainMatchPredicate | None = None) -> ListenerFilter:

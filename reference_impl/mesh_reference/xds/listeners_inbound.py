@@ -93,11 +93,17 @@ def chain_matches(mode: MtlsMode, protocol: Protocol) -> tuple[ChainMatch, ...]:
 
 
 def virtual_inbound(
-    ports: Iterable[InboundPort], mtls: InboundMtls, settings: Settings, first: Filters = NOTHING
+    ports: Iterable[InboundPort],
+    mtls: InboundMtls,
+    settings: Settings,
+    first: Filters = NOTHING,
+    *,
+    transparent: bool = False,
 ) -> listener_pb2.Listener:
     """The one inbound listener. Ports of no Service pass through under the workload's mode, or their own.
 
-    ``first``: filters that every connection and every request meets before all others.
+    ``first``: filters that every connection and every request meets before all others. A ``transparent`` listener
+    takes connections to any address and keeps their source (TPROXY mode).
     """
     ports = sorted(ports, key=lambda port: port.target)
     chains = [_black_hole()]
@@ -109,12 +115,16 @@ def virtual_inbound(
     for port in ports:
         for match in chain_matches(mtls.for_port(port.target), port.protocol):
             chains.append(_port_chain(port, match, settings, first))
+    addresses = [listener_filters.original_destination()]
+    if transparent:
+        addresses.append(listener_filters.original_source())
     return listener_pb2.Listener(
         name=names.VIRTUAL_INBOUND,
         address=socket_address(names.WILDCARD, names.INBOUND_PORT),
         traffic_direction=base_pb2.INBOUND,
         filter_chains=chains,
-        listener_filters=[listener_filters.original_destination(), *listener_filters.inspectors_for(chains)],
+        listener_filters=[*addresses, *listener_filters.inspectors_for(chains)],
+        transparent=wrappers_pb2.BoolValue(value=True) if transparent else None,
         listener_filters_timeout=NO_TIMEOUT,
         continue_on_listener_filters_timeout=True,
         access_log=access_logs.unmatched(settings.access_log_path),

@@ -352,8 +352,9 @@ if not child:
     answers = []
     for port in (8080, 15021):
         with socket.socket(family, socket.SOCK_STREAM) as caller:
-            caller.settimeout(3); caller.connect((pod, port)); answers.append(caller.recv(99).decode())
-    os.write(done[1], json.dumps(answers).encode()); os._exit(0)
+            caller.settimeout(10); caller.connect((pod, port)); answers.append(caller.recv(99).decode())
+    # The link between the namespaces goes with this one: it must outlive the rest of the scene.
+    os.write(done[1], json.dumps(answers).encode()); os.read(words[0], 1); os._exit(0)
 os.read(done[0], 1)
 run("ip", "link", "add", "mesh0", "type", "veth", "peer", "name", "mesh1", "netns", str(child))
 extra = [] if family is socket.AF_INET else ["nodad"]
@@ -370,7 +371,7 @@ for _ in range(2):
 def listener(port, transparent=False):
     server = socket.socket(family, socket.SOCK_STREAM); server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if transparent: server.setsockopt(*((socket.SOL_IP, 19) if family is socket.AF_INET else (41, 75)), 1)
-    server.bind((anywhere, port)); server.listen(); server.settimeout(3); return server
+    server.bind((anywhere, port)); server.listen(); server.settimeout(10); return server
 proxy, health = listener(15006, transparent=True), listener(15021)
 os.write(words[1], b"g")
 seen = {}
@@ -378,20 +379,21 @@ for name, server in (("captured", proxy), ("excluded", health)):
     connection, peer = server.accept()
     seen[name] = [peer[0] == client, connection.getsockname()[:2] == (pod, 8080 if name == "captured" else 15021)]
     connection.sendall(name.encode()); connection.close()
-seen["client"] = json.loads(os.read(done[0], 999)); os.waitpid(child, 0)
+seen["client"] = json.loads(os.read(done[0], 999))
 os.setegid(1337)  # rules know the agent by its owner
 agent = socket.socket(family, socket.SOCK_DGRAM); os.setegid(0)
 agent.bind(("127.0.0.1" if family is socket.AF_INET else "::1", 15053))  # where REDIRECT of own packets leads
-agent.settimeout(3)
+agent.settimeout(10)
 asker = os.fork()
 if not asker:
     os.setgid(1000); os.setuid(1000)
     with socket.socket(family, socket.SOCK_DGRAM) as question:
-        question.settimeout(3); question.sendto(b"name?", (dns, 53)); answer, sender = question.recvfrom(99)
+        question.settimeout(10); question.sendto(b"name?", (dns, 53)); answer, sender = question.recvfrom(99)
         os._exit(0 if (answer, sender[:2]) == (b"address", (dns, 53)) else 1)
 text, who = agent.recvfrom(99); agent.sendto(b"address", who)
 seen["name"] = [text.decode(), os.waitpid(asker, 0)[1]]
 seen["same"] = saved[0] == saved[1]
+os.write(words[1], b"e"); os.waitpid(child, 0)
 print(json.dumps(seen))
 """
 

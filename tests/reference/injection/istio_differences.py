@@ -69,10 +69,17 @@ DIFFERENCES = (
         paths=r"/metadata/annotations/prometheus.io/port",
     ),
     Difference(
+        what="TPROXY with an overridden user",
+        why="the proxy is root in either mesh, so `-u` keeps to 1337: Istio writes the overridden user there, and an application of that "
+        "user would not be captured",
+        workloads="transparent",
+        paths=r"/spec/initContainers/\d/args/6",
+    ),
+    Difference(
         what="proxy.istio.io/overrides",
         why="names the list in which the user wrote the container, so that a later injection of the other kind finds it",
-        workloads="overridden",
-        paths=r"/spec/template/metadata/annotations/proxy.istio.io/overrides/",
+        workloads="overridden|transparent",
+        paths=r"(/spec/template)?/metadata/annotations/proxy.istio.io/overrides/",
     ),
 )
 

@@ -10,7 +10,7 @@ TRAFFIC = "traffic.sidecar.istio.io/"
 READINESS = "readiness.status.sidecar.istio.io/"
 CASES = [
     ("sidecar.istio.io/interceptionMode", "NONE", "SOMETIMES"),
-    ("sidecar.istio.io/interceptionMode", "REDIRECT", "TPROXY"),
+    ("sidecar.istio.io/interceptionMode", "TPROXY", "tproxy"),
     ("status.sidecar.istio.io/port", "15020", "70000"),
     (f"{READINESS}initialDelaySeconds", "0", "-1"),
     (f"{READINESS}periodSeconds", "2", "2s"),

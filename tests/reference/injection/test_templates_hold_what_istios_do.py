@@ -108,6 +108,20 @@ def test_status_port_0_leaves_the_probes_out() -> None:  # IC8
     assert not {"readinessProbe", "startupProbe"} & proxy.keys()
 
 
+def test_a_transparent_proxy_is_root_with_one_capability_even_where_the_user_is_overridden() -> None:  # IC18
+    mode = {"sidecar.istio.io/interceptionMode": "TPROXY"}
+    own = pod_of(HELLO)
+    own["metadata"]["annotations"] = mode
+    own["spec"]["containers"].append({"name": "istio-proxy", "image": "auto", "securityContext": {"runAsUser": 4000}})
+    for pod in (annotated(**mode), inject(own, "shop", InjectionSettings()).pod):
+        context = proxy_of(pod)["securityContext"]
+        assert context["capabilities"] == {"add": ["NET_ADMIN"], "drop": ["ALL"]}
+        assert (context["runAsUser"], context["runAsGroup"], context["runAsNonRoot"]) == (0, 1337, False)
+        arguments = container(pod, "istio-init")["args"]
+        assert arguments[arguments.index("-m") + 1] == "TPROXY"
+        assert arguments[arguments.index("-u") + 1] == "1337"
+
+
 def test_without_a_status_port_probes_and_metrics_stay_the_applications_own() -> None:  # IM7 IM9
     probe, scraped = {"httpGet": {"path": "/", "port": 80}}, {"prometheus.io/port": "9102"}
     pod = pod_of(HELLO)
