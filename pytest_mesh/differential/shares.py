@@ -1,8 +1,8 @@
 """Whether two meshes give the same answers in the same shares: one sequential test on two samples. Pure.
 
 DIFFERENT when the e-process reaches 1/alpha: the Dirichlet mixtures of both samples on their own, over the best likelihood
-that one distribution for both can have. Whatever that distribution is, and however often one looks, two equal meshes are
-called different with probability alpha at most. SAME when, for each kind of answer and each side, "the shares are delta
+that one distribution for both can have. However often one looks, two equal meshes are called different with probability
+alpha at most, provided that no more than one kind of answer was not seen. SAME when, for each kind of answer and each side, "the shares are delta
 apart" is rejected by a likelihood ratio at level beta. Neither before the cap: undecided.
 """
 

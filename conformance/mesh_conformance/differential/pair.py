@@ -40,7 +40,7 @@ Place = tuple[int, Sent]
 """A cell's index in the push, and the request."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Sample:
     """Answers of both meshes to one request."""
 
@@ -112,9 +112,10 @@ class Pair:
         with self._timed("requests"):
             samples = self._ask(cells, places, repeats)
         suspects = [one for one in samples if self._is_suspect(cells, one)]
-        drawn = {id(one) for one in suspects}
         if draw:
-            suspects += [one for one in _one_of_each_split(samples) if id(one) not in drawn]
+            suspects = _one_of_each_split(samples, suspects)
+        else:
+            suspects = [one for one in suspects if _ways(one) is None or not _differ_by_way(one)]
         found += self._draw(cells, suspects) if draw else self._told(cells, suspects)
         found += self._against_the_oracle(cells, samples)
         return found
@@ -317,15 +318,41 @@ class Pair:
             return None
 
 
-def _one_of_each_split(samples: Sequence[_Sample]) -> list[_Sample]:
-    """Give one request for each route of a cell that may go several ways."""
-    found: dict[tuple[object, ...], _Sample] = {}
+def _one_of_each_split(samples: Sequence[_Sample], suspects: Sequence[_Sample]) -> list[_Sample]:
+    """Give what is to be drawn: suspects, and one request for each route of a cell that may go several ways.
+
+    Of suspects on one such route the first is enough where the others differ from each other by the way alone.
+    """
+    chosen: dict[tuple[object, ...], _Sample] = {}
+    found: list[_Sample] = []
+    for one in suspects:
+        ways = _ways(one)
+        if ways is None or not _differ_by_way(one):
+            found.append(one)
+        else:
+            chosen.setdefault(ways, one)
     for one in samples:
-        outcomes = one.prediction.outcomes if one.prediction else ()
-        if len(outcomes) > 1:
-            ways = tuple((way.host, way.subset, way.port, way.status, way.probability) for way in outcomes)
-            found.setdefault((one.place[0], ways), one)
-    return list(found.values())
+        ways = _ways(one)
+        if ways is not None:
+            chosen.setdefault(ways, one)
+    return [*found, *(one for one in chosen.values() if one not in found)]
+
+
+def _ways(sample: _Sample) -> tuple[object, ...] | None:
+    """Tell the route of a request that may go several ways; None where there is one way, or no opinion."""
+    outcomes = sample.prediction.outcomes if sample.prediction else ()
+    if len(outcomes) < 2:
+        return None
+    return (sample.place[0], *((way.host, way.subset, way.port, way.status, way.probability) for way in outcomes))
+
+
+def _differ_by_way(sample: _Sample) -> bool:
+    """Whether both meshes' answers are the same wherever both went the same way."""
+    one, other = sample.answers
+    both = set(_coarse(one)) & set(_coarse(other))
+    return all(
+        {kind for kind in one if _way(kind) == way} == {kind for kind in other if _way(kind) == way} for way in both
+    )
 
 
 def _opinion(prediction: Prediction | None) -> str:
@@ -333,13 +360,19 @@ def _opinion(prediction: Prediction | None) -> str:
 
 
 def _coarse(counts: Counter[Answer]) -> Counter[str]:
-    """Count answers as workloads count them: by version, or by the status that a proxy gave."""
+    """Count answers as workloads count them."""
     found = Counter[str]()
     for answer, count in counts.items():
-        aspects = dict(answer.aspects)
-        version = aspects["workload"].rpartition("-")[2]
-        found[version if "host" in aspects else f"status {aspects.get('status', aspects.get('failure'))}"] += count
+        found[_way(answer)] += count
     return found
+
+
+def _way(answer: Answer) -> str:
+    """Tell the version that answered, or the status that a proxy gave."""
+    aspects = dict(answer.aspects)
+    if "host" in aspects:
+        return aspects["workload"].rpartition("-")[2]
+    return f"status {aspects.get('status', aspects.get('failure'))}"
 
 
 def _both_coarse(answers: tuple[Counter[Answer], Counter[Answer]]) -> tuple[Counter[str], Counter[str]]:
