@@ -91,12 +91,6 @@ types: $(STAMP) ## mypy, strict
 layers: $(STAMP) ## import-linter: the laws of the design
 	$(BIN)/lint-imports
 
-injection: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
-injection: debian $(STAMP) ## Run injected pods, and compare injection and iptables with Istio's own (MESH_ISTIO_BIN)
-	$(BIN)/pytest tests/reference/injection --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference
-	MESH_LAW_EXAMPLES=400 $(BIN)/pytest tests/reference/injection/test_injection_laws.py
-	$(BIN)/pytest tests/reference/injection --override-ini=python_files='judge_*.py' $(ARGS)
-
 explain-agreement: debian $(STAMP) ## 2,000 generated requests of each of three seeds: refmesh explain beside real Envoys (docs/commands.md)
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_agreement.py' -s $(ARGS)
 

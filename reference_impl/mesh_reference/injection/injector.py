@@ -81,7 +81,7 @@ def inject(
     settings = _adapted(settings, environment or {}, metadata["labels"])
     config = _effective_config(settings, metadata["annotations"])
     status_port = int(metadata["annotations"].get(STATUS_PORT) or config.get("statusPort") or settings.status_port)
-    reinjection.strip(result, status_port)
+    reinjection.strip(result, {status_port, settings.status_port})  # Istio's metrics stay at its default
     own = {
         item["name"]: item for item in (*spec["initContainers"], *spec["containers"]) if item["name"] in {INIT, PROXY}
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any
 
 from mesh_reference.injection.annotations import MERGE_METRICS, AnnotationError
@@ -50,9 +50,9 @@ def merge(annotations: MutableMapping[str, str], status_port: int, *, enabled: b
     return json.dumps({name: found.get(name, "") for name in ("scrape", "path", "port")}, separators=(",", ":"))
 
 
-def restore(annotations: MutableMapping[str, str], status_port: int, saved: str | None) -> None:
-    """The inverse of `merge`: takes our annotations away and puts the application's back."""
-    if any(annotations.get(name) != value for name, value in _ours(status_port).items()):
+def restore(annotations: MutableMapping[str, str], status_ports: Collection[int], saved: str | None) -> None:
+    """The inverse of `merge`, whichever of the ports it went to: takes our annotations away, puts the application's back."""
+    if not any(_ours(port).items() <= annotations.items() for port in status_ports):
         return
     clear(annotations)
     for name, value in (json.loads(saved) if saved else {}).items():

@@ -8,6 +8,7 @@ probes and metrics annotations come back. What was not injected is not touched.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from mesh_reference.injection import metrics, probes
@@ -20,8 +21,11 @@ PROBERS_ENV = "ISTIO_KUBE_APP_PROBERS"
 _OURS = frozenset({INIT, PROXY})
 
 
-def strip(pod: Json, status_port: int) -> None:
-    """Undoes an earlier injection in place; a pod without its traces stays as it is."""
+def strip(pod: Json, status_ports: Collection[int]) -> None:
+    """Undoes an earlier injection in place, Istio's too; a pod without its traces stays as it is.
+
+    ``status_ports``: where it may have sent the metrics.
+    """
     metadata, spec = pod["metadata"], pod["spec"]
     annotations = metadata["annotations"]
     status = _parse(annotations.pop(STATUS)) if STATUS in annotations else None
@@ -36,7 +40,7 @@ def strip(pod: Json, status_port: int) -> None:
             spec[field] = [item for item in spec[field] if item["name"] not in added]
         originals = _parse(environment.get(PROBERS_ENV) or "{}") or {}
         probes.restore([*spec["initContainers"], *spec["containers"]], originals)
-        metrics.restore(annotations, status_port, environment.get(metrics.ENV))
+        metrics.restore(annotations, status_ports, environment.get(metrics.ENV))
     present = {item["name"] for item in (*spec["initContainers"], *spec["containers"])}
     for field in ("containers", "initContainers"):
         for container in overrides.get(field) or ():

@@ -133,6 +133,14 @@ def test_without_a_status_port_probes_and_metrics_stay_the_applications_own() ->
     assert "prometheus.io/scrape" not in result["metadata"]["annotations"]
 
 
+def test_metrics_that_istio_sent_to_its_default_port_are_known_as_an_injectors() -> None:  # IM5
+    pod = annotated(**{"status.sidecar.istio.io/port": "15099", "prometheus.io/port": "9102"})
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == "15099"
+    by_istio = json.loads(json.dumps(pod))
+    by_istio["metadata"]["annotations"]["prometheus.io/port"] = "15020"
+    assert inject(by_istio, "shop", InjectionSettings()).pod == pod
+
+
 def test_the_volumes_are_istios() -> None:  # IC13
     volumes = {volume.pop("name"): volume for volume in injected(HELLO)["spec"]["volumes"]}
     assert {name for name, volume in volumes.items() if "emptyDir" in volume} == {
