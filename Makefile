@@ -81,6 +81,11 @@ docs: $(STAMP) ## Build the site of docs/ (Sphinx; warnings are errors) into .me
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r docs/requirements.txt
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs .mesh/site
 
+injection: debian $(STAMP) ## Run injected pods, and compare injection and iptables with Istio's own (MESH_ISTIO_BIN)
+	$(BIN)/pytest tests/reference/injection --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference
+	MESH_LAW_EXAMPLES=400 $(BIN)/pytest tests/reference/injection/test_injection_laws.py
+	$(BIN)/pytest tests/reference/injection --override-ini=python_files='judge_*.py' $(ARGS)
+
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
