@@ -25,7 +25,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio istio-local istio-kind differential browser docs openssl-agreement explain-agreement istioctl-agreement fuzz mutants injection lint types layers bench debian coverage clean
+.PHONY: help conformance test kind istio istio-local istio-kind differential browser docs openssl-agreement explain-agreement istioctl-agreement fuzz mutants injection lint types layers validation-live bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -101,6 +101,9 @@ explain-agreement: debian $(STAMP) ## 2,000 generated requests of each of three 
 
 istioctl-agreement: debian $(STAMP) ## Tables and findings of refmesh beside a real istioctl (MESH_ISTIO_BIN or PATH; skipped without it)
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_istioctl.py' $(ARGS)
+
+validation-live: debian $(STAMP) ## Bad documents against the running mesh; istioctl and kube-apiserver where MESH_ISTIO_BIN, MESH_KUBE_APISERVER, MESH_ETCD name them
+	$(BIN)/pytest tests/reference/validation --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
 
 bench: debian $(STAMP) ## Benchmarks (figures: docs/performance.md)
 	$(BIN)/pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)

@@ -23,6 +23,7 @@ from mesh_reference.validation.findings import errors
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import listing
 from admitting import Api, admitting
 from judged import by_the_definition, by_the_webhook, refusal_of
 from mutating import mutated
@@ -105,3 +106,14 @@ def test_every_rule_of_a_definition_refuses_something() -> None:
         status = by_the_definition_of(vector.id)
         told |= {vector.rule} if status and f"[{vector.rule}]" in str(status["message"]) else set()
     assert set().union(*(rules_of(kind.spec) for kind in kinds.KINDS)) - told == set()
+
+
+def test_every_rule_has_words_and_a_vector() -> None:
+    assert listing.WORDS.keys() == {vector.rule for vector in all_vectors()}
+
+
+def test_the_page_of_the_rules_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    page = listing.page(by_the_definition_of)
+    if request.config.getoption("--update-goldens"):
+        listing.PAGE.write_text(page)
+    assert listing.PAGE.read_text() == page, "run with --update-goldens and read what it writes"
