@@ -40,6 +40,8 @@ class LaneResult:
     """That the workload opened."""
     resets: int
     """Connections that were taken away from a lane that keeps one."""
+    skipped: int
+    """Requests that were due and not sent, for 64 were under way: the machine does not keep up."""
     slowest: float
     """Longest answer, in seconds."""
     failures: Mapping[str, int]
@@ -65,6 +67,7 @@ class LaneResult:
             answered=data["answered"],
             connections=data["connections"],
             resets=data["resets"],
+            skipped=data["skipped"],
             slowest=data["slowest"],
             failures=dict(data["failures"]),
             first_failures=tuple((at, text) for at, text in data["firstFailures"]),

@@ -19,8 +19,8 @@ from pytest_mesh.workloads.http2 import Http2Protocol
 Json = dict[str, Any]
 
 KINDS = ("new", "kept", "http2")
-MOST_IN_FLIGHT = 500
-"""Exchanges of one lane that may be under way; a request beyond is lost by the sender, and told so."""
+MOST_IN_FLIGHT = 64
+"""Exchanges of one lane that may be under way. A request beyond is not sent: more would say more of the machine than of the mesh."""
 MOST_SOAKS = 8
 _HASH = re.compile(rb"Hash=([0-9a-f]{64})")
 _ECHO = b'{"version":"'
@@ -47,6 +47,7 @@ class Lane:
         self.answered = 0
         self.connections = 0
         self.resets = 0
+        self.skipped = 0
         self.slowest = 0.0
         self.failures: Counter[str] = Counter()
         self.first_failures: list[tuple[float, str]] = []
@@ -72,6 +73,7 @@ class Lane:
             "answered": self.answered,
             "connections": self.connections,
             "resets": self.resets,
+            "skipped": self.skipped,
             "slowest": round(self.slowest, 3),
             "failures": dict(self.failures),
             "firstFailures": self.first_failures,
@@ -88,7 +90,7 @@ class Lane:
             if (early := due - self._loop.time()) > 0:
                 await asyncio.sleep(early)
             if len(self._in_flight) >= MOST_IN_FLIGHT:
-                self._lose(ExchangeError("timeout", f"{MOST_IN_FLIGHT} requests are under way already"))
+                self.skipped += 1
                 continue
             task = self._loop.create_task(self._exchange_once())
             self._in_flight.add(task)

@@ -82,6 +82,18 @@ def test_what_was_answered_and_lost_is_counted_by_the_second():
     assert sum(lost for *_, lost in found["seconds"]) == 0
 
 
+def test_beyond_so_many_under_way_nothing_is_sent_and_nothing_lost(monkeypatch):
+    async def until_skipped(running, name, opened):
+        while (await running.look(name, {}))["lanes"][0]["skipped"] < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(soaks, "MOST_IN_FLIGHT", 0)
+
+    found = asyncio.run(soak([lane("a", "new")], until_skipped))["a"]
+
+    assert (found["answered"], found["failures"]) == (0, {})
+
+
 def test_a_connection_that_is_taken_away_is_a_reset_and_the_lane_goes_on():
     async def cut(running, name, opened):
         await until_answered(running, name, opened, 3)
@@ -146,6 +158,7 @@ def test_a_test_reads_what_the_workload_counted():
         "answered": 3,
         "connections": 4,
         "resets": 0,
+        "skipped": 0,
         "slowest": 0.1,
         "failures": {"reset": 1},
         "firstFailures": [[0.5, "reset: gone"]],
