@@ -1,0 +1,129 @@
+"""The pages for makers of meshes: YAML parses, actions are pinned, every command line is one that the programs take."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from _pytest.config import _prepareconfig
+
+from pytest_mesh import backends, cli, options
+from pytest_mesh.implementations import SHIPPED, loader
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = ("gating.md", "judge-your-own-mesh.md", "implementations.md")
+EXAMPLE = ROOT / "examples" / "acme-mesh" / "src" / "acme_mesh" / "acme.toml"
+
+
+def blocks(page: str, *languages: str) -> list[str]:
+    text = (DOCS / page).read_text()
+    return [
+        body for language, body in re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL) if language in languages
+    ]
+
+
+def scripts(data) -> list[str]:
+    """Give every script of a workflow, GitHub's or GitLab's."""
+    if isinstance(data, dict):
+        own = [data["run"]] if isinstance(data.get("run"), str) else []
+        own += [one for one in data.get("script", []) if isinstance(one, str)]
+        return own + [one for value in data.values() for one in scripts(value)]
+    return [one for item in data for one in scripts(item)] if isinstance(data, list) else []
+
+
+def lines_of(page: str) -> list[str]:
+    found = [
+        line
+        for body in blocks(page, "yaml")
+        for script in scripts(yaml.safe_load(body))
+        for line in script.splitlines()
+    ]
+    found += [line for body in blocks(page, "sh") for line in body.splitlines()]
+    found += [
+        line.removeprefix("$ ") for body in blocks(page, "console") for line in body.splitlines() if line[:2] == "$ "
+    ]
+    found += re.findall(r"`(pytest(?:-mesh)? [^`]+)`", (DOCS / page).read_text())
+    return found
+
+
+def commands(program: str) -> list[tuple[str, ...]]:
+    """Give the arguments of every call of a program on the pages."""
+    found = {}
+    for page in PAGES:
+        for line in lines_of(page):
+            words = shlex.split(line, comments=True)
+            if program in words and "pip" not in words:
+                found[tuple(words[words.index(program) + 1 :])] = None
+    return list(found)
+
+
+@pytest.mark.parametrize("arguments", commands("pytest"), ids=" ".join)
+def test_a_line_of_pytest_has_options_that_exist_and_values_that_can_be(arguments, monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("PYTEST_", "MESH_"))]:
+        monkeypatch.delenv(name)
+    if "NAME|FILE" in " ".join(arguments):
+        arguments = tuple(one.replace("NAME|FILE", "acme") for one in arguments)
+    # pytest's own parser and every installed plugin's options; nothing is collected.
+    config = _prepareconfig(["-c", os.devnull, "--rootdir", str(ROOT), *arguments])
+    try:
+        resolved = options.resolve(config, {})
+    finally:
+        config._ensure_unconfigure()
+
+    assert resolved.cluster in backends.shipped()
+    assert resolved.implementation in {*SHIPPED, "acme", "acme.toml", "wrong.toml", "there.toml"}
+
+
+@pytest.mark.parametrize("arguments", commands("pytest-mesh"), ids=" ".join)
+def test_a_line_of_pytest_mesh_names_a_command_and_options_that_it_has(arguments):
+    command, words = cli.main, list(arguments)
+    with click.Context(command) as context:
+        while isinstance(command, click.Group) and words:
+            name = words.pop(0)
+            found = command.get_command(context, name)
+            assert found is not None, f"no command {name}"
+            command = found
+        known = {option for parameter in command.params for option in parameter.opts}
+
+    assert not isinstance(command, click.Group)
+    assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known
+
+
+def test_actions_are_pinned_by_tag_and_jobs_have_the_least_privileges():
+    github, gitlab = (yaml.safe_load(body) for body in blocks("gating.md", "yaml"))
+    steps = [step for job in github["jobs"].values() for step in job["steps"]]
+    uses = [step["uses"] for step in steps if "uses" in step]
+
+    assert github["permissions"] == {"contents": "read"}
+    assert uses
+    assert all(re.fullmatch(r"[\w.-]+/[\w./-]+@v\d+(\.\d+)*", one) for one in uses)
+    assert all("timeout-minutes" in job for job in github["jobs"].values())
+    assert all(job.get("extends") == ".mesh" for name, job in gitlab.items() if name != ".mesh")
+
+
+def test_every_job_saves_a_report_a_junit_file_and_the_evidence():
+    for body in blocks("gating.md", "yaml"):
+        for job in scripts(yaml.safe_load(body)):
+            for line in job.splitlines():
+                if "--pyargs mesh_conformance" in line:
+                    assert "--mesh-report=out/report.yaml" in line
+                    assert "--junitxml=out/junit.xml" in line
+
+
+def test_the_file_of_the_page_is_the_one_of_the_example_package(tmp_path):
+    (text,) = [body for body in blocks("judge-your-own-mesh.md", "toml") if body.startswith("format = 1")]
+    (tmp_path / "acme.toml").write_text(text)
+
+    page, example = (
+        dataclasses.replace(loader.read(path, environ={}).implementation, source="", lines={})
+        for path in (tmp_path / "acme.toml", EXAMPLE)
+    )
+
+    assert page == example
