@@ -96,7 +96,7 @@ def inject(
         native=_is_native(metadata["annotations"], settings, spec),
     )
     rendering = _rendered(frame)
-    init, proxy = _containers(rendering, own, transparent=frame.transparent)
+    init, proxy = _containers(rendering, own, transparent=frame.transparent and rendering.init is not None)
     proxy["env"] = _with_environment(proxy.get("env") or [], environment or {})
     _place(spec, frame, init, proxy)
     added = _add_volumes(spec, rendering)

@@ -122,6 +122,12 @@ def test_nothing_of_the_users_is_lost_and_order_is_kept(pod: Json, chosen: Injec
     assert kept.items() <= annotations.items()
 
 
+def is_transparent(pod: Json) -> bool:
+    annotations = (pod.get("metadata") or {}).get("annotations") or {}
+    gateway = annotations.get("inject.istio.io/templates") == "gateway"
+    return annotations.get("sidecar.istio.io/interceptionMode") == "TPROXY" and not gateway
+
+
 @LAW
 @given(pod=pods(), chosen=SETTINGS)
 def test_a_users_own_sidecar_keeps_every_field_he_wrote(pod: Json, chosen: InjectionSettings) -> None:  # IM6 IR2
@@ -133,9 +139,12 @@ def test_a_users_own_sidecar_keeps_every_field_he_wrote(pod: Json, chosen: Injec
         got = have[own["name"]]
         if own["image"] != "auto":
             assert got["image"] == own["image"]
-        for name in ("args", "securityContext"):
-            if name in own and not (name == "args" and own["name"] == "istio-init"):
-                assert got[name] == own[name] if name == "args" else own[name].items() <= got[name].items()
+        if "args" in own and own["name"] != "istio-init":
+            assert got["args"] == own["args"]
+        kept = dict(own.get("securityContext") or {})
+        if own["name"] == "istio-proxy" and is_transparent(pod):
+            kept.pop("runAsUser", None)  # it is root: IC18
+        assert kept.items() <= got.get("securityContext", {}).items()
         for field in ("env", "ports", "volumeMounts"):
             assert all(entry in got[field] for entry in own.get(field, ()))
 
