@@ -19,7 +19,7 @@ from test_annotations_are_checked import CASES
 
 REFERENCE = Path(__file__).parents[1]
 PAGE = REFERENCE.parents[1] / "docs" / "injection.md"
-PLACES = ("injection/*.py", "webhooks/*.py", "identity/test_capture_rules.py", "identity/test_agent_with_envoy.py",
+PLACES = ("injection/*.py", "webhooks/*.py", "identity/test_capture_*.py", "identity/test_agent_with_envoy.py",
           "identity/test_grpc_probes_are_made.py", "identity/test_agent_reads_its_environment.py")  # fmt: skip
 RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "IA": ("Whether the API server asks", (
@@ -63,6 +63,8 @@ LEFT_OUT = {
     "templates grpc-simple and grpc-agent": "refused by name: gRPC without a proxy is not served",
     "aliases, templates of the operator's own": "Istio's chart configures them; here templates are code, and an unknown name is refused",
     "ISTIO_META_DNS_CAPTURE of a pod": "refused by name: the rules are made, the agent answers no names",
+    "istio-iptables' -t, -r, owner groups, DROP_INVALID, clean-up, validation and nftables": "not asked for by any rule above; an unknown flag is an error",
+    "kube-inject through the cluster's webhook": "it reads files alone: `kubectl apply --dry-run=server` asks the webhook",
     "kube-inject's --injectConfigFile, --valuesFile, --operatorFileName": "they hold Istio's own templates and values",
 }
 CHECKED = (
