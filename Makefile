@@ -25,7 +25,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio istio-local istio-kind differential browser docs openssl-agreement explain-agreement istioctl-agreement fuzz mutants injection lint types layers validation-live bench debian coverage clean
+.PHONY: help conformance test kind istio istio-local istio-kind differential browser own-mesh docs openssl-agreement explain-agreement istioctl-agreement fuzz mutants injection lint types layers validation-live bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,6 +76,9 @@ differential: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
 differential: debian $(STAMP) ## Send the same generated requests to the reference and to Istio, side by side (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP; CELLS=2000)
 	$(BIN)/pytest conformance/mesh_conformance/differential --mesh-cluster=local --mesh-implementation=reference \
 	  --mesh-differential=istio --mesh-differential-cells=$(CELLS) --mesh-known-differences=tests/e2e/known_differences.yaml $(ARGS)
+
+own-mesh: debian $(STAMP) ## Do what "Judge your own mesh" says on the embedded cluster, and compare what is printed with the page
+	$(BIN)/pytest tests/implementations --override-ini=python_files='live_*.py' $(ARGS)
 
 docs: $(STAMP) ## Build the site of docs/ (Sphinx; warnings are errors) into .mesh/site
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r docs/requirements.txt

@@ -96,6 +96,15 @@ def test_a_line_of_pytest_mesh_names_a_command_and_options_that_it_has(arguments
     assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known
 
 
+@pytest.mark.parametrize("page", ["gating.md", "judge-your-own-mesh.md"])
+def test_pip_gets_the_package_by_its_path(page):
+    """On PyPI the name pytest-mesh is another project's."""
+    installs = [line for line in lines_of(page) if "pip install" in line]
+
+    assert installs
+    assert not [line for line in installs if re.search(r"pytest-mesh\b", line)]
+
+
 def test_actions_are_pinned_by_tag_and_jobs_have_the_least_privileges():
     github, gitlab = (yaml.safe_load(body) for body in blocks("gating.md", "yaml"))
     steps = [step for job in github["jobs"].values() for step in job["steps"]]
