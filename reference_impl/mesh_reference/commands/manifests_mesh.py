@@ -54,6 +54,7 @@ class Mesh:
     configuration: Configuration
     origins: Mapping[ConfigKey, Origin] = field(default_factory=dict)
     configs: Mapping[ConfigKey, Json] = field(default_factory=dict)
+    """Istio's resources that are served, as they were written."""
     problems: tuple[str, ...] = ()
     resources: Mapping[ConfigKey, Json] = field(default_factory=dict)
     """Every resource of the mesh's API groups, served or not, as it was written."""
@@ -107,10 +108,11 @@ def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[Con
         if resource is not None:
             index.apply(resource, Event("upsert", obj))
     told = [f"{item.object}: {item.text}" for found in index.problems.values() for item in found]
+    refused = {key for key, found in index.problems.items() if any(not item.served for item in found)}
     return Mesh(
         configuration=Configuration(index.snapshot(), settings),
         origins=origins or {},
-        configs=index.configs,
+        configs={key: obj for key, obj in index.configs.items() if key not in refused},
         problems=tuple(told),
         resources=written,
         objects=kept,

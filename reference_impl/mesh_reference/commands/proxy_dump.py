@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_MAPS = frozenset({"filter_metadata", "typed_per_filter_config", "typed_extension_protocol_options"})
+
 
 def of_proxy(configuration: Configuration, proxy: Proxy) -> Dump:
     """Everything that the proxy would be sent; the bootstrap and its secrets come from its agent and are not there."""
@@ -33,5 +35,14 @@ def of_proxy(configuration: Configuration, proxy: Proxy) -> Dump:
 
 
 def _bodies(found: Iterable[Encoded]) -> tuple[Json, ...]:
-    """Each with its ``@type``, as in Envoy's dump."""
-    return tuple(json_format.MessageToDict(item.body, preserving_proto_field_name=True) for item in found)
+    """Each with its ``@type``, as in Envoy's dump. Equal resources give equal text: protobuf's maps have no order."""
+    bodies = (json_format.MessageToDict(item.body, preserving_proto_field_name=True) for item in found)
+    return tuple({name: _steady(value, name in _MAPS) for name, value in body.items()} for body in bodies)
+
+
+def _steady(value: Any, in_map: bool) -> Any:
+    """Fields in protobuf's order, what is in a map by name."""
+    if isinstance(value, dict):
+        names = sorted(value) if in_map else value
+        return {name: _steady(value[name], in_map or name in _MAPS) for name in names}
+    return [_steady(item, in_map) for item in value] if isinstance(value, list) else value

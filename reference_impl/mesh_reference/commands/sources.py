@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mesh_reference import documents
-from mesh_reference.commands import dump
+from mesh_reference.commands import core_shapes, dump
 from mesh_reference.commands.manifests_mesh import Mesh, of_documents, of_objects
 from mesh_reference.errors import ApiFailure, MeshError
 from mesh_reference.settings import Settings
@@ -42,11 +42,42 @@ def read_documents(names: tuple[str, ...]) -> tuple[list[documents.Document], li
         for item in documents.each(text, file):
             if isinstance(item, documents.DocumentError):
                 problems.append(str(item))
-            elif item.value is not None and not _is_object(item.value):
-                problems.append(f"{file}:{item.line}:1: a document needs apiVersion and kind")
             elif item.value is not None:
-                found.append(item)
+                told = list(_problems_of(item))
+                problems += told
+                if not told or _is_list(item.value):
+                    found.append(item)
     return found, problems
+
+
+def _problems_of(document: documents.Document) -> Iterator[str]:
+    """What keeps the document, or an item of a List, from being read; such items are taken out."""
+    if not _is_list(document.value):
+        yield from _told(document, document.value, ())
+        return
+    for index, item in enumerate(document.value["items"]):
+        told = list(_told(document, item, ("items", index)))
+        yield from told
+        if told:
+            document.value["items"][index] = None
+
+
+def _told(document: documents.Document, value: Any, prefix: documents.Path) -> Iterator[str]:
+    place = f"{document.source}:{document.line_of(prefix)}:1"
+    if not isinstance(value, dict) or not all(
+        isinstance(value.get(key), str) and value[key] for key in ("apiVersion", "kind")
+    ):
+        yield f"{place}: a document needs apiVersion and kind"
+        return
+    problem = core_shapes.problem(value)
+    if problem is not None:
+        path, text = problem
+        line = document.line_of((*prefix, *path))
+        yield f"{document.source}:{line}:1: {value['kind']}: {documents.render(path)} {text}"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list)
 
 
 def _files(names: tuple[str, ...], problems: list[str]) -> Iterator[str]:
@@ -59,12 +90,6 @@ def _files(names: tuple[str, ...], problems: list[str]) -> Iterator[str]:
         if not below:
             problems.append(f"{name}: no {', '.join(_SUFFIXES)} file in this directory")
         yield from below
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(key), str) and value[key] for key in ("apiVersion", "kind")
-    )
 
 
 def read_text(name: str) -> str:
@@ -141,7 +166,11 @@ def with_cluster(kubeconfig: str | None, context: str | None, use: Callable[[Kub
             # An upgraded TLS connection says goodbye after it was closed: without this the loop ends before it does.
             await asyncio.sleep(_GOODBYE_SECONDS)
 
+    if kubeconfig and not Path(kubeconfig).is_file():
+        raise SourceError(f"--kubeconfig {kubeconfig}: no such file")
     try:
         return asyncio.run(run())
     except ApiFailure as problem:
         raise SourceError(f"the cluster cannot be asked: {problem}") from problem
+    except MeshError as problem:  # of a library that speaks in paragraphs
+        raise SourceError(" ".join(str(problem).split())) from problem

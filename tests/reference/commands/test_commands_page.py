@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -179,24 +181,28 @@ def shown(line: str) -> Iterator[str]:
     yield from ("```console", f"$ {line}", *printed[:LINES], *more, *code, "```", "")
 
 
+@cache
+def modules() -> list[tuple[str, str, tuple[str, ...]]]:
+    """(place, docstring, tests) of every test module of the reference."""
+    out = []
+    for module in sorted(HERE.parent.rglob("*.py")):
+        if module.name.startswith(("test_", "live_")) and module != Path(__file__):
+            tree = ast.parse(module.read_text())
+            names = [
+                item.name for item in tree.body if isinstance(item, ast.FunctionDef) and item.name.startswith("test_")
+            ]
+            out.append((module.relative_to(HERE.parent).as_posix(), ast.get_docstring(tree) or "", tuple(names)))
+    return out
+
+
 def named_tests(path: str) -> list[str]:
     """Modules whose docstring names the command, with their tests where they are beside this one."""
     word = path.split(maxsplit=1)[0]
     out = []
-    for module in sorted(HERE.parent.rglob("*.py")):
-        if not module.name.startswith(("test_", "live_")) or module == Path(__file__):
-            continue
-        text = module.read_text()
-        place = module.relative_to(HERE.parent).as_posix()
-        head = ast.get_docstring(ast.parse(text)) or ""
-        if not re.search(rf"``refmesh {word}``", head) and place not in ELSEWHERE.get(word, ()):
-            continue
-        names = [
-            item.name
-            for item in ast.parse(text).body
-            if isinstance(item, ast.FunctionDef) and item.name.startswith("test_")
-        ]
-        out.append(f"* `{place}`" + (f": {', '.join(f'`{name}`' for name in names)}" if module.parent == HERE else ""))
+    for place, text, names in modules():
+        if f"``refmesh {word}``" in text or place in ELSEWHERE.get(word, ()):
+            told = ", ".join(f"`{name}`" for name in names) if place.startswith(f"{HERE.name}/") else ""
+            out.append(f"* `{place}`" + (f": {told}" if told else ""))
     return out
 
 
@@ -239,7 +245,9 @@ def test_the_page_is_up_to_date(request: pytest.FixtureRequest, stage: None) -> 
     made = page()
     if request.config.getoption("--update-goldens"):
         PAGE.write_text(made)
-    assert PAGE.read_text() == made, "run with --update-goldens and read what it writes"
+    written = PAGE.read_text()
+    changed = list(difflib.unified_diff(written.splitlines(), made.splitlines(), lineterm="", n=0))
+    assert not changed, "run with --update-goldens and read what it writes:\n" + "\n".join(changed[:40])
 
 
 @pytest.mark.parametrize("path", LEAVES)

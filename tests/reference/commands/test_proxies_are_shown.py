@@ -184,3 +184,15 @@ def test_what_cannot_be_read_is_told_and_the_rest_shown(tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith(f"{bad}:2:1: ")
     assert "reviews.shop.svc.cluster.local" in result.stdout
+
+
+def test_equal_configuration_is_equal_text_so_that_it_can_be_compared() -> None:
+    def maps(value: Any) -> list[Any]:
+        found = list(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+        inner = [deep for item in found for deep in maps(item)]
+        named = value.get("filter_metadata") if isinstance(value, dict) else None
+        return [*inner, *([named, *named.values()] if isinstance(named, dict) else [])]
+
+    seen = maps(json.loads(show("all", *OFFLINE, "-o", "json").stdout))
+    assert len(seen) > 5
+    assert all(list(item) == sorted(item) for item in seen if isinstance(item, dict))
