@@ -159,8 +159,9 @@ def with_cluster(kubeconfig: str | None, context: str | None, use: Callable[[Kub
     async def run() -> Result:
         from mesh_reference.kube.client import Kube
 
+        connected = await Kube.connect(Path(kubeconfig) if kubeconfig else None, context)
         try:
-            async with await Kube.connect(Path(kubeconfig) if kubeconfig else None, context) as kube:
+            async with connected as kube:
                 return await use(kube)
         finally:
             # An upgraded TLS connection says goodbye after it was closed: without this the loop ends before it does.
