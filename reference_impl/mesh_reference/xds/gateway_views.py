@@ -74,6 +74,7 @@ class GatewayView(View):
                 for route, sharing in gateway_listeners.route_names(servers, target).items():
                     targets = self._make_targets(self.scope)
                     self._tables[route] = gateway_routes.table(route, sharing, self._bound, self._client, targets)
+            self._note_made()
         return self._tables.get(name)
 
     def _make_listeners(self) -> Iterator[Encoded]:

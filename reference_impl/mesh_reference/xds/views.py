@@ -75,6 +75,8 @@ class View:
         self._history: dict[int, Names] = {snapshot.version: {}}
         """Oldest first: versions, and what differs from the one before."""
         self._since: dict[int, Names | None] = {}
+        self._next: View | None = None
+        """The view that followed this one, if there is one already."""
 
     def _place_in(self, scope: Scope) -> None:
         sidecar, self.scope = self._sidecar, scope
@@ -120,10 +122,24 @@ class View:
         """
         out = copy.copy(self)
         out.follow(snapshot, change)
+        self._next = out
         return out
+
+    def _note_made(self) -> None:
+        """A part was made late: what followed had nothing to compare with, so it cannot tell what differs from before."""
+        following = self._next
+        while following is not None:
+            following = following.begin_anew()
+
+    def begin_anew(self) -> View | None:
+        """Forget what differed from earlier views; gives the view that follows, if there is one."""
+        self._history = {self.version: {}}
+        self._since = {}
+        return self._next
 
     def follow(self, snapshot: MeshSnapshot, change: Change) -> None:
         """Become the view of the next snapshot: for a copy that nobody else has seen."""
+        self._next = None
         before, self._snapshot = self._snapshot, snapshot
         differing: Names = {}
         dirt = _dirt(before, snapshot, change)
@@ -154,6 +170,7 @@ class View:
             self._clusters = {fixed.name: encode(fixed.name, fixed) for fixed in clusters.fixed(self._settings)}
             for host, service in self.scope.services.items():
                 self._add_clusters(self._clusters, host, service)
+            self._note_made()
         return self._clusters
 
     @property
@@ -161,6 +178,7 @@ class View:
         """The virtual outbound listener and those it hands connections on to, by name."""
         if self._listeners is None:
             self._listeners = {made.name: made for made in self._make_listeners()}
+            self._note_made()
         return self._listeners
 
     def endpoints(self, cluster: str) -> Encoded:
@@ -175,6 +193,7 @@ class View:
             )
             # Earlier views share the inner mapping: it is replaced, never changed.
             self._endpoints[host] = {**self._endpoints.get(host, {}), cluster: known}
+            self._note_made()
         return known
 
     def route(self, name: str, *, splits: bool) -> Encoded | None:
@@ -212,6 +231,7 @@ class View:
                 of_port = self._table(number)
                 planned = of_port.plans.get(names.virtual_host(host, int(number))) if of_port else None
                 self._tables[name] = RouteTable.of_host(name, planned, self._place)
+            self._note_made()
         return self._tables[name]
 
     def _renew_routes(self, dirt: Dirt) -> tuple[frozenset[str], frozenset[str]]:
