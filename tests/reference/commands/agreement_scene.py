@@ -40,6 +40,8 @@ Json = dict[str, Any]
 EDGE, EDGE_PORT = "10.244.0.21", 8081
 NAMES = {V1: "v1", V2: "v2", V3: "o1"}
 AT_ONCE = 8
+REPEATS = 20
+"""Times that a request is sent again whose answers come by chance."""
 BUDGET_SECONDS = 60.0
 TICK = 0.003
 """Envoy's timers are that early."""
@@ -129,8 +131,8 @@ def endpoints_of(found: list[Json]) -> Iterator[Json]:
             yield {"apiVersion": "discovery.k8s.io/v1", **endpoint_slice(item["metadata"]["name"], [V1, V2])}
 
 
-async def send_all(asked: list[Asked]) -> list[Json]:
-    """Each request once, a few at a time; what was seen, in order."""
+async def send_all(asked: list[Asked], prefix: str = "") -> list[Json]:
+    """Each request once, a few at a time; what was seen, in order. ``prefix`` is of the requests' names."""
     seen: list[Json] = [{}] * len(asked)
     left = iter(range(len(asked)))
 
@@ -138,7 +140,7 @@ async def send_all(asked: list[Asked]) -> list[Json]:
         sidecar, gateway = Connection(VIP, 80), Connection(EDGE, EDGE_PORT)
         for number in left:
             one = asked[number]
-            seen[number] = await (gateway if one.gateway else sidecar).send(one, str(number))
+            seen[number] = await (gateway if one.gateway else sidecar).send(one, f"{prefix}{number}")
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(AT_ONCE):
@@ -219,35 +221,33 @@ def _block(found: Explanation) -> str:
     return f"{named[1]}/{named[2]}" if named else ""
 
 
-def lopsided(found: list[Explanation], seen: list[Json]) -> list[str]:
-    """Splits that did not come as foretold: by foretold distribution, more than five deviations off."""
-    drawn: dict[tuple[tuple[str, float], ...], Counter[str]] = defaultdict(Counter)
-    for one, happened in zip(found, seen, strict=True):
-        if len(one.answers) < 2 or happened["got"] is None:
-            continue
-        # Only what can be told apart: one workload each.
-        names = {
-            answer.cluster: workloads_of(answer.cluster, ["v1", "v2"]) for answer in one.answers if not answer.status
-        }
-        flat = [name for found_names in names.values() for name in found_names]
-        if len(flat) != len(set(flat)) or len(names) != len([answer for answer in one.answers if not answer.status]):
-            continue
-        total = sum(answer.share for answer in one.answers if not answer.status)
-        key = tuple(
-            sorted(
-                ("/".join(names[answer.cluster]), round(answer.share / total, 4))
-                for answer in one.answers
-                if not answer.status
-            )
-        )
-        drawn[key][next(name for name, _ in key if happened["got"]["name"] in name.split("/"))] += 1
-    out = []
-    for key, counts in drawn.items():
-        total = sum(counts.values())
-        for name, share in key:
-            if abs(counts[name] - total * share) > 1 + 5 * (total * share * (1 - share)) ** 0.5:
-                out.append(f"{counts[name]} of {total} to {name}, {share:g} foretold")
-    return out
+def category(answer: Answer) -> str:
+    """By whom such an answer comes: workloads, or the proxy."""
+    return "proxy" if answer.status else "/".join(workloads_of(answer.cluster, ["v1", "v2"]))
+
+
+def shares_of(found: Explanation) -> dict[str, float]:
+    """Category: its share; empty where two cannot be told apart, or there is only one."""
+    out: dict[str, float] = defaultdict(float)
+    for answer in found.answers:
+        out[category(answer)] += answer.share
+    names = [name for key in out for name in key.split("/")]
+    return dict(out) if len(out) > 1 and len(names) == len(set(names)) else {}
+
+
+def lopsided(found: list[Explanation], draws: dict[int, list[Json]]) -> list[str]:
+    """Splits that do not come as foretold: the squares of all deviations together, six deviations off their mean."""
+    total, mean, variance = 0.0, 0.0, 0.0
+    for index, seen in draws.items():
+        key, share = next(iter(shares_of(found[index]).items()))
+        number, spread = len(seen), len(seen) * share * (1 - share)
+        hits = sum((item["got"]["name"] if item["got"] else "proxy") in key.split("/") for item in seen)
+        total += (hits - number * share) ** 2 / spread
+        mean += 1
+        variance += 2 + (1 - 6 * share * (1 - share)) / spread
+    if draws and total > mean + 6 * variance**0.5:
+        return [f"{len(draws)} splits, {total:.0f} squared deviations where {mean:.0f} are to be expected"]
+    return []
 
 
 def explained(documents_text: str, asked: list[Asked]) -> list[Explanation]:
@@ -273,6 +273,8 @@ async def main(directory: Path, number: int, seed: int) -> None:
         **virtual_service("zz-ready", ["ready.test"], [{"directResponse": {"status": 218}}], gateways=["mesh", "edge"]),
     }
     mesh_config = {"mesh": "enableAutoMtls: false\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}"}
+    found = explained(documents.dump_all(everything), asked)
+    thought = time.monotonic()
     kube = MemoryKube(
         *everything,
         {"kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"}, "data": mesh_config},
@@ -288,6 +290,10 @@ async def main(directory: Path, number: int, seed: int) -> None:
     try:
         await applied()
         seen = await send_all(asked)
+        draws: dict[int, list[Json]] = {index: [] for index, told in enumerate(found) if shares_of(told)}
+        again = [index for index in draws for _ in range(REPEATS)]
+        for index, happened in zip(again, await send_all([asked[index] for index in again], "again"), strict=True):
+            draws[index].append(happened)
         assert istiod.hub is not None
         rejections = [entry["rejections"] for entry in status.syncz(istiod.hub) if entry["rejections"]]
         if len(sys.argv) > 4:
@@ -296,8 +302,6 @@ async def main(directory: Path, number: int, seed: int) -> None:
         for envoy in envoys:
             envoy.kill()
             envoy.wait()
-    sent = time.monotonic()
-    found = explained(documents.dump_all(everything), asked)
     wrong = []
     for index, (one, told, happened) in enumerate(zip(asked, found, seen, strict=True)):
         if problems := differences(told, happened, ["v1", "v2"], HITS[str(index)]):
@@ -311,10 +315,10 @@ async def main(directory: Path, number: int, seed: int) -> None:
             )
     statuses = Counter(str(item["status"]) for item in seen)
     print(json.dumps({  # noqa: T201
-        "requests": len(seen), "documents": len(made), "differences": wrong, "lopsided": lopsided(found, seen),
+        "requests": len(seen), "documents": len(made), "differences": wrong, "lopsided": lopsided(found, draws),
         "kinds": Counter(one.kind for one in asked), "statuses": statuses, "rejections": rejections,
-        "split": sum(len(one.clusters) > 1 for one in found), "copied": sum(bool(one.copies) for one in found),
-        "seconds": {"envoy": round(sent - started, 1), "explain": round(time.monotonic() - sent, 1)},
+        "split": len(draws), "copied": sum(bool(one.copies) for one in found),
+        "seconds": {"explain": round(thought - started, 1), "envoy": round(time.monotonic() - thought, 1)},
     }))  # fmt: skip
     stop.set()
     await serving

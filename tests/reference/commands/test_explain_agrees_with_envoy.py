@@ -101,5 +101,9 @@ def test_the_judge_finds_a_wrong_redirect_and_a_wrong_split(scene: Any) -> None:
     moved = {"status": 301, "headers": {"location": "http://a/"}, "seconds": 0.0, "got": None}
     told = replace(TOLD, steps=(), answers=(Answer(status=301, location="http://b/"),))
     assert judged(scene, told, moved)
-    halves = tuple(Answer(share=0.5, cluster=f"outbound|80|{name}|target.shop") for name in ("v1", "v2"))
-    assert scene.lopsided([replace(TOLD, answers=halves)] * 100, [SEEN] * 100)
+    halves = replace(
+        TOLD, answers=tuple(Answer(share=0.5, cluster=f"outbound|80|{name}|target.shop") for name in ("v1", "v2"))
+    )
+    fair = [{**SEEN, "got": {"name": name}} for name in ("v1", "v2")] * 10
+    assert scene.lopsided([halves] * 4, dict.fromkeys(range(4), fair)) == []
+    assert scene.lopsided([halves] * 4, {number: [SEEN] * 20 for number in range(4)})
