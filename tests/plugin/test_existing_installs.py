@@ -221,6 +221,7 @@ def test_another_implementations_installation_is_told_with_the_way_to_remove_it(
         ("another/1 1 1", False, False),
         ("", False, False),
     ],
+    ids=["mine", "mine-kept", "living", "dead", "another-machines", "nobodys"],
 )
 def test_a_run_removes_what_it_installed_or_a_dead_run_left_and_no_living_runs_mesh(kube, process, kept, adopted):
     record = Record.of("mine", guest=True)
