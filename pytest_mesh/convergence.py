@@ -157,14 +157,17 @@ class Convergence:
         ]
 
     def wait_endpoints(self, clients: Sequence[str] | None = None) -> None:
-        """Wait until the proxies of these clients (None = of all) know the stand-ins' Ready pods."""
+        """Wait until the proxies of these clients (None = of all) know the stand-ins' Ready pods behind Services."""
         proxies = self.proxies(list(self._clients) if clients is None else clients)
         if not proxies or not self._stand_ins:
             return
+        behind = self._selected()
         addresses = {
             pod["status"]["podIP"]
             for pod in self._pods()
-            if readiness.is_ready(pod) and any(one.matches(pod) for one in self._stand_ins)
+            if readiness.is_ready(pod)
+            and any(one.matches(pod) for one in self._stand_ins)
+            and any(one.matches(pod) for one in behind)
         }
         try:
             wait_endpoints(proxies, addresses, seconds=min(self.seconds, _LATE_ENDPOINTS_SECONDS))
@@ -172,6 +175,12 @@ class Convergence:
             self._record.facts(endpoints=f"not observed: {error}")
 
     # ------------------------------------------------------------ inside
+
+    def _selected(self) -> list[readiness.Expected]:
+        """Give what the namespace's Services select: a pod whose Service is gone is no endpoint of anybody's."""
+        services = self._kube.list(f"/api/v1/namespaces/{self._namespace}/services")
+        selectors = [(one["spec"] or {}).get("selector") for one in services]
+        return [readiness.Expected(labels=labels) for labels in selectors if labels]
 
     def _pods(self) -> list[Json]:
         return self._kube.list(f"/api/v1/namespaces/{self._namespace}/pods")
