@@ -6,6 +6,7 @@ import pytest
 
 from mesh_conformance.properties.cell_stage import CellStage
 from pytest_mesh import documents
+from pytest_mesh.contracts import Request
 from pytest_mesh.oracle import confirmation
 from pytest_mesh.oracle.judging import judge
 from pytest_mesh.oracle.predicting import predict
@@ -23,8 +24,9 @@ def test_of_rival_virtual_services_the_right_one_takes_the_host(
 ) -> None:
     namespace = cell_stage.namespace
     groups = draw_bindings(GROUPS, mesh_settings.seed, namespace.name)
-    services = [group.document() for group in groups]
-    stored = namespace.apply([*services, *(rival for group in groups for rival in group.rivals)], wait=False)
+    services = namespace.apply([group.document() for group in groups], wait=False)
+    _await_endpoints(cell_stage, [group.service for group in groups])
+    stored = [*services, *namespace.apply([rival for group in groups for rival in group.rivals], wait=False)]
     cell_stage.pass_sentinel()
     stage = [(one, "") for one in cast.documents(namespace.name)]
     # The stored documents carry the age that decides between rivals.
@@ -50,3 +52,13 @@ def test_of_rival_virtual_services_the_right_one_takes_the_host(
             f"{'; '.join(verdict.differences)}\n{applied}\n{prediction.explain()}",
             pytrace=False,
         )
+
+
+def _await_endpoints(cell_stage: CellStage, services: list[str]) -> None:
+    """Wait until each Service answers: what a proxy has no endpoints of yet says nothing of routes."""
+    requests = tuple(Request(url=f"http://{name}/") for name in services)
+
+    def answered() -> bool:
+        return all(one.status == 200 for one in cell_stage.send(requests))
+
+    cell_stage.namespace.eventually(answered, "every Service answers before there are routes for it")

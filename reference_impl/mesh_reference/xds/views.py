@@ -140,6 +140,7 @@ class View:
     def follow(self, snapshot: MeshSnapshot, change: Change) -> None:
         """Become the view of the next snapshot: for a copy that nobody else has seen."""
         self._next = None
+        self._by_host = dict(self._by_host)
         before, self._snapshot = self._snapshot, snapshot
         differing: Names = {}
         dirt = _dirt(before, snapshot, change)
@@ -157,9 +158,8 @@ class View:
         stale = self._endpoints.keys() & (change.endpoints | dirt.services)
         if dirt.ruled:
             stale |= {host for host in self._endpoints if dirt.rules(host)}
-        if not stale:
-            return frozenset()
         names = frozenset(name for host in stale for name in self._endpoints[host])
+        # A mapping of its own even where nothing is stale: what the view before makes late is of its own snapshot.
         self._endpoints = {host: kept for host, kept in self._endpoints.items() if host not in stale}
         return names
 
@@ -265,7 +265,6 @@ class View:
         if not touched:
             return frozenset()
         before, after = self._clusters, dict(self._clusters)
-        self._by_host = dict(self._by_host)
         differing: set[str] = set()
         for host in touched:
             for name in self._by_host.pop(host, ()):

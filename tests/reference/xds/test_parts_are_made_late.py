@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from memory_kube import endpoint_slice, pod, service, virtual_service
 from mesh_of import CLIENT, add, index_of
@@ -9,6 +11,7 @@ from mesh_of import CLIENT, add, index_of
 from mesh_reference.settings import Settings
 from mesh_reference.store.index import MeshIndex
 from mesh_reference.xds.configuration import Configuration
+from mesh_reference.xds.resources import Encoded
 
 PARTS = {
     "clusters": lambda view: view.clusters,
@@ -16,6 +19,11 @@ PARTS = {
     "virtual hosts": lambda view: view.virtual_hosts(["80"]),
     "endpoints": lambda view: view.endpoints("outbound|80||reviews.shop.svc.cluster.local"),
 }
+
+
+def contents(made: Any) -> Any:
+    """The hashes of what was made, by name."""
+    return made.version if isinstance(made, Encoded) else {name: one.version for name, one in made.items()}
 
 
 def mesh() -> MeshIndex:
@@ -47,3 +55,25 @@ def test_what_was_there_in_time_is_compared() -> None:
     differing = second.view(CLIENT).changed_since(first.view(CLIENT).version)
     assert differing is not None
     assert any(differing.values())
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("late", ["endpoints", "another Service", "a route"])
+def test_what_a_view_makes_late_is_no_part_of_the_one_that_followed_it(part: str, late: str) -> None:
+    index = index_of(service("reviews", "10.96.0.7"), pod("r1", "10.244.0.1", {"app": "reviews"}, "reviews"))
+    first = Configuration(index.snapshot(), Settings())
+    slow = first.view(CLIENT)
+    routes = [{"route": [{"destination": {"host": "reviews"}}]}]
+    objects = {
+        "endpoints": endpoint_slice("reviews", ["10.244.0.1"]),
+        "another Service": service("ratings", "10.96.0.8"),
+        "a route": virtual_service("late", ["reviews"], routes),
+    }
+    change = add(index, objects[late])
+    second = first.succeeded_by(index.snapshot(), Settings(), change)
+
+    for make in PARTS.values():
+        make(slow)
+
+    anew = Configuration(index.snapshot(), Settings())
+    assert contents(PARTS[part](second.view(CLIENT))) == contents(PARTS[part](anew.view(CLIENT)))
