@@ -64,7 +64,7 @@ def build(
             **({"revision": implementation.revision} if implementation.revision else {}),
             "convergenceSeconds": implementation.convergence_seconds,
         },
-        "suite": {**suite, "oracle": "unconfirmed"},
+        "suite": dict(suite),
         "environment": dict(environment),
         **judged(evidence, features, implementation.claims),
     }

@@ -50,6 +50,7 @@ def write(directory: Path, run: Run, code: int) -> list[str]:
 
 def _build(run: Run, code: int) -> Json:
     from pytest_mesh import __version__
+    from pytest_mesh.oracle import confirmation
     from pytest_mesh.report import environment, model
 
     try:
@@ -57,6 +58,7 @@ def _build(run: Run, code: int) -> Json:
     except Infrastructure as error:
         described = {"provider": run.options.cluster, "error": str(error)}
     suite = {"name": "mesh_conformance", "version": __version__, "seed": run.options.seed}
+    suite["oracle"] = confirmation.standing()
     if run.options.shard:
         suite["shard"] = run.options.shard
     return model.build(
