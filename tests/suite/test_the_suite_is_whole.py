@@ -174,7 +174,7 @@ def test_the_suite_imports_the_plugin_only():
     assert imports == []
 
 
-@pytest.mark.parametrize("file", ["istio.toml", "beside/istio.toml"])
+@pytest.mark.parametrize("file", ["istio.toml", "istio-released.toml", "beside/istio.toml"])
 def test_istio_is_judged_by_every_feature_but_those_that_it_leaves_to_its_clients(file):
     text = (ROOT / "pytest_mesh" / "implementations" / file).read_text()
 
