@@ -6,7 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEBIAN := iptables iproute2 util-linux openssl
 REPORT ?= .mesh/report.yaml
 WORKERS ?= 2
 FUZZ_SECONDS ?= 60
