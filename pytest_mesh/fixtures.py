@@ -17,6 +17,7 @@ from pytest_mesh.keys import RECORDS, RUN
 if TYPE_CHECKING:
     from pytest_mesh.contracts import Cluster, Implementation
     from pytest_mesh.namespace import MeshNamespace
+    from pytest_mesh.offline.fixture import OfflineFixture
     from pytest_mesh.record import Record
     from pytest_mesh.run import Run
     from pytest_mesh.session import Mesh
@@ -70,6 +71,7 @@ class RunningMesh:
         from pytest_mesh.namespace import MeshNamespace
 
         labels = dict(self.implementation.injection_labels) if inject else {}
+        record.monitor = self._run.monitor
         with made_namespace(self._mesh.kube, name, labels, keep=keep):
             namespace = MeshNamespace(
                 name,
@@ -120,6 +122,14 @@ def mesh_pair(pytestconfig: pytest.Config) -> tuple[RunningMesh, RunningMesh]:
 
 
 @pytest.fixture
+def mesh_offline(request: pytest.FixtureRequest) -> OfflineFixture:
+    """A mesh that is documents alone: ``mesh_offline("manifests/").get("http://reviews")``. No cluster, no privilege."""
+    from pytest_mesh.offline.fixture import OfflineFixture
+
+    return OfflineFixture(_bases(request))
+
+
+@pytest.fixture
 def mesh_evidence(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Takes facts that go into the report: ``mesh_evidence(key=value, ...)``."""
     return _record(request.node).facts
@@ -160,13 +170,19 @@ def _namespace(
 ) -> Iterator[MeshNamespace]:
     item = request.node
     run = request.config.stash[RUN]
-    bases = tuple(dict.fromkeys((item.path.parent, request.config.rootpath, request.config.invocation_params.dir)))
+    bases = _bases(request)
     keep = partial(run.keeps, item)
     with mesh.namespace(
         name, settings=settings, record=_record(item), inject=inject, bases=bases, keep=keep
     ) as namespace:
         item.stash[RECORDS].namespaces.append(namespace)
         yield namespace
+
+
+def _bases(request: pytest.FixtureRequest) -> tuple[Path, ...]:
+    """Give the folders of relative paths: the test's own, the project's, the one where pytest was called."""
+    config = request.config
+    return tuple(dict.fromkeys((request.node.path.parent, config.rootpath, config.invocation_params.dir)))
 
 
 def _record(item: pytest.Item) -> Record:

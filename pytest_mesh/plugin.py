@@ -17,6 +17,7 @@ from pytest_mesh.fixtures import (
     mesh_cluster,
     mesh_evidence,
     mesh_namespace,
+    mesh_offline,
     mesh_outside,
     mesh_pair,
     mesh_settings,
@@ -29,7 +30,16 @@ from pytest_mesh.run import Run
 if TYPE_CHECKING:
     from pytest_mesh.hooks import Backend
 
-__all__ = ["mesh", "mesh_cluster", "mesh_evidence", "mesh_namespace", "mesh_outside", "mesh_pair", "mesh_settings"]
+__all__ = [
+    "mesh",
+    "mesh_cluster",
+    "mesh_evidence",
+    "mesh_namespace",
+    "mesh_offline",
+    "mesh_outside",
+    "mesh_pair",
+    "mesh_settings",
+]
 
 MARKERS = (
     "mesh_namespace(name): fix the name of the test's namespace (not on an existing cluster)",
@@ -50,6 +60,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     for line in MARKERS:
         config.addinivalue_line("markers", line)
@@ -57,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run = config.stash[RUN] = Run(config)
         if not run.worker:
             config.pluginmanager.register(Collector(run, config.invocation_params.dir), "mesh-collector")
+            run.watch()
 
 
 def pytest_mesh_backends(config: pytest.Config) -> Mapping[str, Backend]:
@@ -105,11 +117,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     run = item.config.stash[RUN]
     run.current = item
     item.stash[RECORDS] = TestState()
-    if not is_mesh_test(item) or not run.worker:
-        return (yield)
-    exclusive = item.get_closest_marker("mesh_exclusive") is not None
-    with run.session().turn(exclusive=exclusive):
-        return (yield)
+    run.monitor.begin(item.name)
+    try:
+        if not is_mesh_test(item) or not run.worker:
+            return (yield)
+        exclusive = item.get_closest_marker("mesh_exclusive") is not None
+        with run.session().turn(exclusive=exclusive):
+            return (yield)
+    finally:
+        run.clear_line()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -134,11 +150,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_report_teststatus(report: Any, config: pytest.Config) -> Any:
-    """With ``-v``, show what a check rests on where it says PASSED."""
+    """With ``-v``, show what a check rests on where it says PASSED or FAILED."""
     line = getattr(report, "mesh_line", "")
-    if line and report.when == "call" and report.passed and config.option.verbose > 0:
+    if not line or report.when != "call" or config.option.verbose <= 0:
+        return None
+    if report.passed:
         return "passed", ".", (f"PASSED ({line})", {"green": True})
-    return None
+    return ("failed", "F", (f"FAILED ({line})", {"red": True})) if report.failed else None
 
 
 # ------------------------------------------------------------ the run

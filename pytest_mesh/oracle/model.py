@@ -259,6 +259,8 @@ class World:
     root_namespace: str = "istio-system"
     registry_only: bool = False
     """outboundTrafficPolicy: REGISTRY_ONLY instead of ALLOW_ANY."""
+    assumptions: tuple[str, ...] = ()
+    """What must hold besides for any prediction to stand."""
 
     def service(self, host: str) -> Service | None:
         return next((one for one in self.services if one.host == host), None)

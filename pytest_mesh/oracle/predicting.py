@@ -58,7 +58,9 @@ class _Decision:
                 f"port {self._request.port}: no Service declares it as HTTP, so no listener routes by host"
             )
         outcomes = merged(self._outcomes(owner(self._world, self._source, self._request, self._steps)))
-        return Prediction(outcomes=outcomes, steps=tuple(self._steps), assumptions=tuple(self._assumed))
+        return Prediction(
+            outcomes=outcomes, steps=tuple(self._steps), assumptions=(*self._assumed, *self._world.assumptions)
+        )
 
     def _outcomes(self, who: Owner) -> Iterator[Outcome]:
         if who.virtual_service is None:

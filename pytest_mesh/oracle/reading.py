@@ -12,7 +12,17 @@ from pytest_mesh.oracle.model import DestinationRule, Port, Service, Subset, Vir
 from pytest_mesh.oracle.names import resolve
 from pytest_mesh.oracle.reading_routes import read_virtual_service
 
-_WITHOUT_INFLUENCE = {"Namespace", "ServiceAccount", "ConfigMap", "Secret", "Gateway", "CustomResourceDefinition"}
+_WITHOUT_INFLUENCE = {
+    "v1": {"Namespace", "ServiceAccount", "ConfigMap", "Secret", "PersistentVolumeClaim", "PersistentVolume", "LimitRange", "ResourceQuota"},
+    "networking.istio.io": {"Gateway", "ProxyConfig"},
+    "networking.k8s.io": {"Ingress", "IngressClass"},
+    "telemetry.istio.io": {"Telemetry"},
+}  # fmt: skip
+"""By API group: what changes nothing about where a pod's request goes."""
+_GROUPS_WITHOUT_INFLUENCE = {
+    "admissionregistration.k8s.io", "apiextensions.k8s.io", "autoscaling", "cert-manager.io", "coordination.k8s.io",
+    "monitoring.coreos.com", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io", "storage.k8s.io",
+}  # fmt: skip
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}
 _HTTP = ("http", "http2", "grpc", "grpc-web")
 _ASSUMED = {
@@ -39,6 +49,7 @@ def read_world(
     workloads: list[Workload] = []
     routes: list[VirtualService] = []
     rules: list[DestinationRule] = []
+    assumed: list[str] = []
     for document, file in found:
         kind = str(document.get("kind", ""))
         metadata = document.get("metadata") or {}
@@ -48,7 +59,8 @@ def read_world(
             case ("Service", "v1"):
                 services.append(_service(document, own, domain, line))
             case ("Pod", "v1"):
-                workloads.append(_workload(metadata, metadata, own))
+                if _is_endpoint(document.get("status") or {}):
+                    workloads.append(_workload(metadata, metadata, own))
             case (_, "apps") if kind in _WORKLOADS:
                 if document["spec"].get("replicas", 1):
                     workloads.append(_workload(metadata, document["spec"]["template"]["metadata"], own))
@@ -56,7 +68,9 @@ def read_world(
                 routes.append(read_virtual_service(document, own, domain, line))
             case ("DestinationRule", "networking.istio.io"):
                 rules.append(_destination_rule(document, own, domain, line))
-            case _ if kind in _WITHOUT_INFLUENCE:
+            case ("PeerAuthentication", "security.istio.io"):
+                assumed.append(f"client and server both have a proxy of the mesh ({line})")
+            case (_, group) if group in _GROUPS_WITHOUT_INFLUENCE or kind in _WITHOUT_INFLUENCE.get(group, ()):
                 continue
             case _:
                 raise Unsupported(f"{line}: the oracle does not model this kind ({document.get('apiVersion')})")
@@ -69,6 +83,7 @@ def read_world(
         domain=domain,
         root_namespace=root_namespace,
         registry_only=registry_only,
+        assumptions=tuple(assumed),
     )
 
 
@@ -91,6 +106,12 @@ def _port(port: Json) -> Port:
     named = str(port.get("appProtocol") or port.get("name") or "").lower()
     protocol = next((one for one in _HTTP if named == one or named.startswith(f"{one}-")), "")
     return Port(number=int(port["port"]), http=bool(protocol), declared=bool(named))
+
+
+def _is_endpoint(status: Json) -> bool:
+    """Whether requests may go to a Pod. One whose status nobody gives is as its author wants it: ready."""
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    return status.get("phase") not in {"Succeeded", "Failed"} and conditions.get("Ready", "True") == "True"
 
 
 def _workload(metadata: Json, template: Json, namespace: str) -> Workload:

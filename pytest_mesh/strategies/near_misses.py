@@ -8,25 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hypothesis import strategies as st
-
 from pytest_mesh.contracts import Json
 from pytest_mesh.strategies.cells import HOST, Sent
-from pytest_mesh.strategies.choices import Choose, by_hypothesis
+from pytest_mesh.strategies.choices import Choose
 from pytest_mesh.strategies.regexes import example
 
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 _VALUES = ("v1", "v2", "v10", "a")
 
 
-@st.composite
-def requests_near(draw: st.DrawFn, http: Sequence[Json]) -> Sent:
-    """Give requests that fulfil, or nearly fulfil, some match block of these routes."""
-    return near(by_hypothesis(draw), http)
+def near(choose: Choose, http: Sequence[Json], *, any_authority: bool = False) -> Sent:
+    """Give a request that fulfils, or nearly fulfils, some match block of these routes.
 
-
-def near(choose: Choose, http: Sequence[Json]) -> Sent:
-    """Give one such request."""
+    ``any_authority``: whether it may ask for a host that is not the routes' own, where a block wants that.
+    """
     block = choose([block for route in http for block in (route.get("match") or [{}])])
     path = _path(choose, block)
     method = _string(choose, block["method"], _METHODS) if "method" in block else "GET"
@@ -34,7 +29,7 @@ def near(choose: Choose, http: Sequence[Json]) -> Sent:
         # Proxies refuse a method that nobody knows before they route it.
         method = choose(_METHODS)
     authority = _string(choose, block["authority"], (HOST,)) if "authority" in block else HOST
-    if authority not in {HOST, f"{HOST}:80"}:
+    if not any_authority and authority not in {HOST, f"{HOST}:80"}:
         authority = HOST
     headers = {name: _string(choose, match, _VALUES) for name, match in (block.get("headers") or {}).items()}
     query = {name: _string(choose, match, _VALUES) for name, match in (block.get("queryParams") or {}).items()}

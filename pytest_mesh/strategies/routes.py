@@ -75,8 +75,8 @@ _STATIC: tuple[Json, ...] = (
 )
 
 
-def route(choose: Choose) -> Json:
-    """Give one entry of ``http``."""
+def route(choose: Choose, destinations: Sequence[Json] = DESTINATIONS) -> Json:
+    """Give one entry of ``http``. ``destinations`` are where it may send to; copies go to ``other`` of the cast, else to one of these."""
     found: Json = {}
     matches = [block(choose) for _ in range(choose((0, 1, 1, 2)))]
     if matches:
@@ -87,11 +87,11 @@ def route(choose: Choose) -> Json:
     elif kind == "directResponse":
         found["directResponse"] = dict(choose(_DIRECT))
     else:
-        found["route"] = _branches(choose)
+        found["route"] = _branches(choose, destinations)
         if choose((False, False, True)):
             found["rewrite"] = dict(choose(_REWRITES))
         if choose([False] * 5 + [True]):
-            found["mirror"] = {"host": OTHER}
+            found["mirror"] = {"host": OTHER} if destinations is DESTINATIONS else dict(choose(destinations))
     if choose((False, False, True)):
         found["headers"] = _header_changes(choose, authority=False)
     if kind == "route" and choose([False] * 7 + [True]):
@@ -137,10 +137,10 @@ _REDIRECTS: tuple[Json, ...] = (
 )
 
 
-def _branches(choose: Choose) -> list[Json]:
+def _branches(choose: Choose, destinations: Sequence[Json]) -> list[Json]:
     found: list[Json] = []
     for _ in range(choose((1, 1, 2, 3))):
-        branch: Json = {"destination": dict(choose(DESTINATIONS))}
+        branch: Json = {"destination": dict(choose(destinations))}
         if choose((False, False, False, True)):
             branch["headers"] = _header_changes(choose, authority=True)
         found.append(branch)

@@ -179,7 +179,7 @@ def test_d19_a_destination_rule_that_is_not_exported_is_not_there(ask, routes):
 
 
 @pytest.mark.parametrize(
-    "kind", ["Sidecar", "ServiceEntry", "EnvoyFilter", "AuthorizationPolicy", "PeerAuthentication"]
+    "kind", ["Sidecar", "ServiceEntry", "EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication"]
 )
 def test_kinds_that_are_not_modelled_are_refused_by_name(ask, kind):
     group = "security.istio.io" if "A" in kind else "networking.istio.io"

@@ -1,0 +1,108 @@
+"""What a test reads of a reply."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_mesh.offline import Uncertain, offline
+from pytest_mesh.oracle.confirmation import standing
+
+MORE = """
+{apiVersion: v1, kind: Service, metadata: {name: more, namespace: shop}, spec: {selector: {app: reviews}, ports: [{name: http, port: 80}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: more, namespace: shop}
+spec:
+  hosts: [more]
+  http:
+  - match: [{uri: {prefix: /old}}]
+    redirect: {uri: /new, redirectCode: 308}
+  - match: [{uri: {exact: /slow}}]
+    fault: {delay: {fixedDelay: 2s, percentage: {value: 100}}}
+    route: [{destination: {host: reviews, subset: v1}}]
+  - match: [{uri: {exact: /direct}}]
+    directResponse: {status: 418, body: {string: tea}}
+  - match: [{uri: {prefix: /api/}}]
+    rewrite: {uri: /, authority: inner.test}
+    headers: {request: {set: {x-a: b}}, response: {add: {x-r: s}}}
+    mirror: {host: reviews, subset: v2}
+    mirrorPercentage: {value: 25}
+    route: [{destination: {host: reviews, subset: v1}}]
+  - match: [{uri: {exact: /gone}}]
+    route: [{destination: {host: reviews, subset: v9}}]
+"""
+
+
+@pytest.fixture
+def mesh(shop):
+    return offline([shop, MORE])
+
+
+def test_one_value_is_given_where_only_one_can_come(mesh):
+    reply = mesh.get("http://more/api/x?y=1")
+    assert (reply.status, reply.by, reply.subset, reply.host) == (
+        200,
+        "workload",
+        "v1",
+        "reviews.shop.svc.cluster.local",
+    )
+    assert (reply.path, reply.authority, reply.workloads) == ("/x?y=1", "inner.test", ("reviews-v1",))
+    assert (reply.request_headers, reply.response_headers) == ({"x-a": "b"}, {"x-r": "s"})
+    assert reply.mirrors == {"reviews.shop.svc.cluster.local|v2": 25}
+
+
+def test_answers_of_the_proxy_are_told(mesh):
+    assert mesh.get("http://more/old").location == "http://more/new"
+    assert mesh.get("http://more/old").status == 308
+    assert (mesh.get("http://more/direct").status, mesh.get("http://more/direct").body) == (418, "tea")
+    assert (mesh.get("http://more/nothing").status, mesh.get("http://more/nothing").flag) == (404, "NR")
+    assert (mesh.get("http://more/gone").status, mesh.get("http://more/gone").flag) == (503, "NC")
+    assert mesh.get("http://more/slow").delay == 2
+
+
+def test_one_value_of_several_is_refused_with_the_whole_explanation(mesh):
+    reply = mesh.get("http://reviews")
+    assert reply.weights == {"v1": 80, "v2": 20}
+    with pytest.raises(Uncertain, match=r"(?s)reply.subset: any of 'v1', 'v2' may come.*routes.yaml: VirtualService"):
+        _ = reply.subset
+    assert reply.status == 200
+
+
+def test_nothing_is_said_of_what_lies_outside(mesh):
+    reply = mesh.get("http://example.com")
+    assert reply.by == "outside"
+    with pytest.raises(Uncertain, match="nothing is known of what answers outside the mesh"):
+        _ = reply.status
+    assert offline([], namespace="shop", registry_only=True) is not None
+
+
+def test_registry_only_refuses_strangers(shop):
+    assert offline(shop, registry_only=True).get("http://example.com").status == 502
+
+
+def test_the_explanation_names_the_deciding_lines_and_the_oracles_standing(mesh):
+    text = mesh.get("http://reviews", headers={"x-version": "v2"}).explain()
+    assert "GET http://reviews -H 'x-version: v2'" in text
+    assert "routes.yaml: VirtualService shop/reviews: spec.http[0].match[0]" in text
+    assert f"oracle: {standing()}" in text
+
+
+def test_another_client_may_ask(mesh):
+    assert mesh.client(namespace="elsewhere").get("http://reviews").by == "outside"
+    assert mesh.client(namespace="elsewhere").get("http://reviews.shop").weights == {"v1": 80, "v2": 20}
+
+
+def test_pods_are_assumed_where_that_is_asked_for_only(texts):
+    services = texts[0].split("---")[0]
+    bare = offline([services, texts[1]])
+    assert (bare.get("http://reviews", headers={"x-version": "v2"}).status) == 503
+    assumed = offline([services, texts[1]], assume_pods=True).get("http://reviews", headers={"x-version": "v2"})
+    assert (assumed.status, assumed.workloads) == (200, ("reviews-v2",))
+    assert "each of its subsets has" in assumed.explain()
+
+
+def test_a_request_that_is_not_modelled_is_refused_and_named(mesh):
+    with pytest.raises(ValueError, match="normalisation of paths") as caught:
+        mesh.get("http://reviews/a/../b")
+    assert caught.value.__notes__ == ["asked: GET http://reviews/a/../b from namespace shop"]
