@@ -17,6 +17,8 @@ class MeshSettings:
     """Percentage points by which a share may be wrong before ``assert_split`` must find it."""
     alpha: float = ALPHA
     beta: float = BETA
+    split_cap: int = 0
+    """Requests after which an undecided split is inconclusive; 0 = 20 times what a right mesh needs in the mean."""
     seed: int = 0
     """Seed of whatever the run generates; in the report."""
     convergence_seconds: float | None = None

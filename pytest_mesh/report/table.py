@@ -46,7 +46,8 @@ def totals(evidence: Sequence[Evidence]) -> str:
     order = ("passed", "failed", "inconclusive", "infrastructure", "not-applicable", "skipped", "waived")
     said = ", ".join(f"{counts[word]} {word}" for word in order if word in counts)
     alphas = [float(one.facts["alpha"]) for one in evidence if "alpha" in one.facts]
-    spent = f"; alpha over {len(alphas)} sampling claims {sum(alphas):.2g}" if alphas else ""
+    claims = sum(int(one.facts.get("claims", 1)) for one in evidence if "alpha" in one.facts)
+    spent = f"; alpha over {claims} sampling claims {sum(alphas):.2g}" if alphas else ""
     return f"{len(evidence)} checks: {said}{spent}"
 
 
