@@ -5,20 +5,19 @@ It does not start the pod (``namespace``) and it does not decide (``statistics``
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from pytest_mesh.contracts import Batch, Counts, Json, Observation, Request
-from pytest_mesh.failures import Inconclusive, SplitFailure, hidden
+from pytest_mesh.failures import hidden
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic.background import Background
 from pytest_mesh.traffic.responses import Handshake, Response, handshake_of, response_of
 from pytest_mesh.traffic.soak import Lane, Soak
-from pytest_mesh.traffic.statistics import Judgement, Run, SplitClaim, judge, unit_violation
+from pytest_mesh.traffic.splits import Draw, draw_until
+from pytest_mesh.traffic.statistics import Judgement, SplitClaim
 
 __tracebackhide__ = hidden
 
@@ -29,8 +28,6 @@ Probe = Callable[[Json], Json]
 Control = Callable[[str, Json], Json]
 """Carries JSON to a path of the workload's control port and gives its answer."""
 
-FIRST_DRAW = 200
-LARGEST_DRAW = 5_000
 BACKGROUND_DRAW = 100
 """Requests of one call of background traffic: some tens of milliseconds."""
 
@@ -43,6 +40,10 @@ class Notebook(Protocol):
 
     def facts(self, **facts: Any) -> None:
         """Add facts to the check's evidence."""
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """The facts so far."""
 
 
 class Client:
@@ -228,61 +229,39 @@ class Client:
             headers: request headers.
             key: what is counted: ``version`` or ``pod``.
         """
+
+        def draw(number: int) -> Draw:
+            drawn = self.count(url, number, headers=headers, connections=self._settings.connections, key=key)
+            return Draw(counts=drawn.counts, runs=drawn.runs, failures=drawn.failures, seconds=drawn.seconds)
+
+        return self.assert_shares(url, draw, weights, delta)
+
+    def assert_shares(
+        self, what: str, draw: Callable[[int], Draw], weights: Mapping[str, float], delta: float | None = None
+    ) -> Judgement:
+        """Draw by ``draw`` until the sequential test stands: for shares of whatever can be counted.
+
+        Args:
+            what: what is asked, for messages.
+            draw: gives (about) so many more picks, as ``traffic.splits.Draw``.
+            weights: share of each name that ``draw`` counts (any scale); 0 = must never be seen.
+            delta: percentage points, as in :meth:`assert_split`.
+        """
         settings = self._settings
         points = settings.split_delta if delta is None else delta
         claim = SplitClaim.of(weights, delta=points / 100, alpha=settings.alpha, beta=settings.beta)
-        counts: Counter[str] = Counter()
-        runs: list[Sequence[Run]] = []
-        judgement = judge(claim, counts)
-        while not judgement.final:
-            draw = self.count(
-                url, _next_draw(claim, sum(counts.values())), headers=headers, connections=settings.connections, key=key
-            )
-            counts.update(draw.counts)
-            runs.extend(draw.runs)
-            if draw.failures:
-                self._note(claim, judgement, counts, "")
-                said = ", ".join(f"{number} x {name}" for name, number in sorted(draw.failures.items()))
-                raise SplitFailure(
-                    f"{url}: {said} among {sum(draw.counts.values()) + sum(draw.failures.values())} requests "
-                    f"that a workload should have answered"
-                )
-            judgement = judge(claim, counts)
-        violation = unit_violation(runs)
-        self._note(claim, judgement, counts, violation)
-        if judgement.decision == "fail" and not (violation and set(counts) <= set(claim.shares)):
-            raise SplitFailure(
-                f"{url}: {judgement.reason}; claimed with delta {points:g} points, alpha {claim.alpha:g}"
-            )
-        if violation:
-            raise Inconclusive(f"{url}: {violation}")
-        if judgement.decision == "inconclusive":
-            raise Inconclusive(f"{url}: {judgement.reason} of {claim.cap} requests")
-        return judgement
+        return draw_until(claim, draw, what=what, note=self._note, cap=settings.split_cap or None)
 
-    def _note(self, claim: SplitClaim, judgement: Judgement, counts: Mapping[str, int], violation: str) -> None:
-        self._notebook.facts(
-            requests=judgement.requests,
-            counts=dict(sorted(counts.items())),
-            shares=dict(claim.shares),
-            delta=claim.delta,
-            alpha=claim.alpha,
-            beta=claim.beta,
-            eValue=float(f"{math.exp(min(judgement.log_e_value, 700)):.3g}"),
-            decision=judgement.decision,
-            **({"unit": violation} if violation else {}),
-        )
+    def _note(self, **facts: Any) -> None:
+        """Write down a claim; what several claims of one check spend of alpha adds up."""
+        spent = float(self._notebook.evidence.get("alpha", 0.0))
+        claims = int(self._notebook.evidence.get("claims", 0))
+        self._notebook.facts(**{**facts, "alpha": spent + facts["alpha"], "claims": claims + 1})
 
 
 def with_header(request: Request, name: str, value: str) -> Request:
     """Give a request with one header more."""
     return replace(request, headers=(*request.headers, (name, value)))
-
-
-def _next_draw(claim: SplitClaim, drawn: int) -> int:
-    """Draw a tenth of what is expected at a time: small enough to stop early, large enough to be fast."""
-    step = min(max(FIRST_DRAW, claim.mean_size // 10), LARGEST_DRAW)
-    return max(1, min(step, claim.cap - drawn))
 
 
 def _summary(response: Response) -> Json:
