@@ -77,7 +77,7 @@ class Convergence:
         self._clients[pod] = send
         self.wait_endpoints([pod])
         if self._marked:
-            pass_marked(name, send, list(self._marked.values()), seconds=self.seconds)
+            pass_marked(name, send, list(self._marked.values()), seconds=self.seconds, monitor=self._record.monitor)
         if self._unmarked:
             pass_unmarked(self.proxies(), {}, settle_seconds=self._settings.settle_seconds, seconds=self.seconds)
 
@@ -126,7 +126,7 @@ class Convergence:
         """Wait for what was applied; write down how it was judged. Raises ``NotConverged``."""
         facts: dict[str, Any] = {}
         for pod, send in self._clients.items():
-            pass_marked(pod, send, pending.marked, seconds=self.seconds)
+            pass_marked(pod, send, pending.marked, seconds=self.seconds, monitor=self._record.monitor)
         if pending.marked:
             facts["gate"] = "marker"
         if pending.unmarked and (self._clients or pending.proxies):
@@ -137,7 +137,9 @@ class Convergence:
                 seconds=self.seconds,
             )
         if facts:
-            self._record.facts(**facts, gateSeconds=round(time.monotonic() - pending.started, 3))
+            seconds = time.monotonic() - pending.started
+            self._record.facts(**facts, gateSeconds=round(seconds, 3))
+            self._record.monitor.waited("configuration in the proxies", seconds)
 
     # ------------------------------------------------------------ proxies
 

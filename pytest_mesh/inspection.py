@@ -18,6 +18,7 @@ from pytest_mesh.contracts import Implementation, Json
 from pytest_mesh.failures import Infrastructure, MeshFailure, NotConverged, hidden
 from pytest_mesh.keys import NOT_APPLICABLE
 from pytest_mesh.kube import Kube, KubeError
+from pytest_mesh.progress import SILENT, Monitor, Status
 
 __tracebackhide__ = hidden
 
@@ -126,17 +127,20 @@ def kube_inject(implementation: Implementation, found: Sequence[Json], kubeconfi
     return documents.parse(done.stdout, source="output of kube-inject")
 
 
-def eventually(condition: Callable[[], T], what: str, *, seconds: float) -> T:
+def eventually(condition: Callable[[], T], what: str, *, seconds: float, monitor: Monitor = SILENT) -> T:
     """Call ``condition`` until it gives something true; give that. A failed assertion counts as not yet.
 
     Raises ``NotConverged`` with ``what`` and the last value when the budget is out.
     """
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
+    deadline = started + seconds
     while True:
         last: Any
+        monitor.show(Status(phase=f"waits for {what}", budget=seconds))
         try:
             value = condition()
             if value:
+                monitor.waited(what, time.monotonic() - started)
                 return value
             last = repr(value)
         except AssertionError as error:

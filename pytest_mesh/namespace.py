@@ -252,7 +252,8 @@ class MeshNamespace:
 
     def eventually(self, condition: Callable[[], T], what: str, *, seconds: float | None = None) -> T:
         """Call ``condition`` until it gives something true and give that; else ``NotConverged``."""
-        return inspection.eventually(condition, what, seconds=self._convergence.seconds if seconds is None else seconds)
+        budget = self._convergence.seconds if seconds is None else seconds
+        return inspection.eventually(condition, what, seconds=budget, monitor=self.record.monitor)
 
     def facts(self, **facts: Any) -> None:
         """Add facts to the check's evidence in the report."""
@@ -320,4 +321,11 @@ class MeshNamespace:
         return {**document, "metadata": {**metadata, "labels": labels}}
 
     def _wait_ready(self, expected: Sequence[readiness.Expected], names: Sequence[str] = ()) -> list[Json]:
-        return readiness.wait_ready(self.kube, self.name, expected, names=names, seconds=self.settings.ready_seconds)
+        return readiness.wait_ready(
+            self.kube,
+            self.name,
+            expected,
+            names=names,
+            seconds=self.settings.ready_seconds,
+            monitor=self.record.monitor,
+        )

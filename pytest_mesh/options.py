@@ -59,6 +59,7 @@ ROWS = (
     ),
     Row(name="expected-failures", default="", metavar="FILE", help="checks that may fail, each with its reason (YAML)"),
     Row(name="shard", default="", metavar="I/N", help="run the I-th of N parts (pytest-mesh report merge joins them)"),
+    Row(name="waits", default="0", metavar="N", help="list the N longest waits at the end (as --durations=N does)"),
     Row(
         name="keep",
         default="never",
@@ -122,6 +123,7 @@ class Options:
     report_ndjson: str
     expected_failures: str
     shard: str
+    waits: int
     keep: Keep
     fresh: bool
     cluster_name: str
@@ -174,6 +176,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
         report_ndjson=values["report-ndjson"],
         expected_failures=_file(config, "expected-failures", values),
         shard=_shard(values["shard"]),
+        waits=_count("waits", values["waits"], least=0),
         keep=cast(Keep, values["keep"]),
         fresh=_switch("fresh", values),
         cluster_name=_cluster_name(values["cluster-name"]),
@@ -295,9 +298,9 @@ def _points(text: str) -> float:
     return points
 
 
-def _count(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise pytest.UsageError(f"--mesh-{name}: {text!r} is no whole number above 0")
+def _count(name: str, text: str, *, least: int = 1) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise pytest.UsageError(f"--mesh-{name}: {text!r} is no whole number {'above 0' if least else 'from 0 on'}")
     return int(text)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pytest_mesh.contracts import Json
 from pytest_mesh.failures import Infrastructure, WorkloadFailure, hidden
 from pytest_mesh.kube import Kube, KubeError
+from pytest_mesh.progress import SILENT, Monitor, Status
 
 __tracebackhide__ = hidden
 
@@ -50,14 +51,16 @@ def wait_ready(
     *,
     names: Sequence[str] = (),
     seconds: float,
+    monitor: Monitor = SILENT,
 ) -> list[Json]:
     """Wait for Ready pods by labels and by name; give them all.
 
     Raises ``WorkloadFailure`` as soon as one cannot start and when the budget is out.
     """
     path = f"/api/v1/namespaces/{namespace}/pods"
-    deadline = time.monotonic() + seconds
     started = time.monotonic()
+    deadline = started + seconds
+    number = sum(one.replicas for one in expected) + len(names)
     proving: int | None = None  # restarts so far of pods that are to stay Ready for a while
     while True:
         listed = kube.get(path)
@@ -76,9 +79,12 @@ def wait_ready(
                     pods[name] = pod
             wanted = _wanted(pods, expected, names)
             _raise_for_problem(kube, namespace, wanted)
+            ready = sum(map(is_ready, wanted))
+            monitor.show(Status(phase="pods Ready", done=ready, total=number, of="pods", budget=seconds))
             if _complete(wanted, expected, names):
                 restarts = sum(map(_restarts, wanted))
                 if proving == restarts or all(map(_is_proven, wanted)):
+                    monitor.waited(f"{number} pods Ready", time.monotonic() - started)
                     return wanted
                 proving = restarts
                 time.sleep(_PROVING_SECONDS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_mesh.contracts import Json
+from pytest_mesh.progress import SILENT, Monitor
 
 MAX_TRANSCRIPT = 2_000
 
@@ -19,6 +20,8 @@ class Record:
     evidence: dict[str, Any] = field(default_factory=dict)
     dropped: int = 0
     """Entries of the transcript that were too many."""
+    monitor: Monitor = SILENT
+    """Whom long phases tell how far they are."""
 
     def write(self, entry: Json) -> None:
         """Add an entry to the transcript; beyond the limit only their number is kept."""

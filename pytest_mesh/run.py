@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +19,14 @@ import pytest
 
 from pytest_mesh.contracts import Evidence, Implementation
 from pytest_mesh.hooks import Backend, FeatureData
+from pytest_mesh.monitor import Curtain, Draw, RunMonitor, TerminalLine, leave_in, terminal_line
 from pytest_mesh.options import Options, resolve, unknown
+from pytest_mesh.relay import LINES, LIVE, ProgressRelay
 
 if TYPE_CHECKING:
     from pytest_mesh.namespace import MeshNamespace
     from pytest_mesh.report.waivers import Waiver
     from pytest_mesh.session import MeshSession
-
-_POLL_SECONDS = 0.1
 
 
 class Run:
@@ -64,6 +63,10 @@ class Run:
         """Expected failures by check."""
         self.current: pytest.Item | None = None
         """The test that runs in this process."""
+        self.waits: list[tuple[float, str, str]] = []
+        """The longest waits of each check: seconds, for what, the check (controller only)."""
+        self._line: TerminalLine | None = None
+        self.monitor = RunMonitor(self._live_draw(worker))
         self._rescued: list[tuple[BaseException, str]] = []
         self._told: set[str] = set()
 
@@ -178,13 +181,18 @@ class Run:
         """Make what workers are told (controller only)."""
         shared = self.shared()
         if self._relay is None:
-            self._relay = ProgressRelay(shared / "progress.log", self._print)
-        return {"mesh_shared": str(shared), "mesh_controller": os.getpid()}
+            self._relay = ProgressRelay(shared, self._print, self._line.draw if self._line else None)
+        return {"mesh_shared": str(shared), "mesh_controller": os.getpid(), "mesh_live": self._line is not None}
 
     def finish(self) -> None:
         """Remove the cluster (not in a worker), and say where it is when it is kept."""
         if self._relay is not None:
             self._relay.close()
+            self._relay = None
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+            self.monitor = RunMonitor(None)
         if self._session is not None and self.worker:
             self._session.close()
         if self._shared is None or self.worker:
@@ -226,7 +234,7 @@ class Run:
     def progress(self, line: str) -> None:
         """Tell a person who waits; from a worker by way of the controller."""
         if self.worker:
-            with (self.shared() / "progress.log").open("a") as file:
+            with (self.shared() / LINES).open("a") as file:
                 file.write(line + "\n")
         else:
             self._print(line)
@@ -235,6 +243,7 @@ class Run:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None:
             return
+        self.clear_line()
         capture = self.config.pluginmanager.get_plugin("capturemanager")
         if capture is None:
             _write_line(reporter, line)
@@ -242,7 +251,27 @@ class Run:
         with capture.global_and_fixture_disabled():
             _write_line(reporter, line)
 
+    def watch(self) -> None:
+        """Begin the live line where pytest writes to a terminal (controller only; pytest's reporter is there now)."""
+        self._line = terminal_line(self.config.pluginmanager.get_plugin("terminalreporter"))
+        if self._line is not None:
+            self.monitor = RunMonitor(self._line.draw)
+            self.config.pluginmanager.register(Curtain(self._line), "mesh-curtain")
+
+    def clear_line(self) -> None:
+        """Take the live line away before something is written in its place."""
+        if self.worker:
+            self.monitor.clear()
+        elif self._line is not None:
+            self._line.draw("")
+
     # ------------------------------------------------------------ inside
+
+    @staticmethod
+    def _live_draw(worker: Mapping[str, Any] | None) -> Draw | None:
+        if not worker or not worker.get("mesh_live"):
+            return None
+        return leave_in(Path(worker["mesh_shared"]) / LIVE / f"{worker['workerid']}.line")
 
     def _check_backend(self) -> None:
         name = self.options.cluster
@@ -291,40 +320,6 @@ def _read_features(path: Path) -> dict[str, FeatureData]:
     if not path.exists():
         return {}
     return {row["id"]: SharedFeature(**row) for row in json.loads(path.read_text())}
-
-
-class ProgressRelay:
-    """Prints on the controller the lines that workers write to a shared file."""
-
-    def __init__(self, path: Path, write: Any) -> None:
-        self._path = path
-        self._write = write
-        self._stop = threading.Event()
-        self._position = 0
-        self._thread = threading.Thread(target=self._follow, name="mesh-progress", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Print what is left and end."""
-        self._stop.set()
-        self._thread.join()
-        self._read()
-
-    def _follow(self) -> None:
-        while not self._stop.wait(_POLL_SECONDS):
-            self._read()
-
-    def _read(self) -> None:
-        try:
-            with self._path.open() as file:
-                file.seek(self._position)
-                text = file.read()
-        except FileNotFoundError:
-            return
-        whole = text[: text.rfind("\n") + 1]
-        self._position += len(whole.encode())
-        for line in whole.splitlines():
-            self._write(line)
 
 
 def _write_line(reporter: Any, line: str) -> None:

@@ -22,6 +22,7 @@ from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, TestState, check_name, fea
 from pytest_mesh.kube import KubeError
 from pytest_mesh.report import writing
 from pytest_mesh.report.events import Events
+from pytest_mesh.report.page import shown
 from pytest_mesh.report.verdict import exit_code, outcome_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 _UNPROVEN = frozenset({"inconclusive", "infrastructure"})
 _MESSAGE_CHARACTERS = 2_000
 _LISTED_BUNDLES = 5
+_WORDS = 3
+_WORD_CHARACTERS = 40
 
 
 def shorten(call: pytest.CallInfo[None]) -> None:
@@ -56,9 +59,11 @@ def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
         state.message = reason.removeprefix(NOT_APPLICABLE)
     elif report.passed and phase == "call" and state.outcome is None:
         state.outcome = "passed"
+    if phase == "call" and report.outcome != "skipped":
         vars(report)["mesh_line"] = evidence_line(state.record.evidence)
     if phase == "teardown":
         _close(item, report, state)
+        vars(report)["mesh_waits"] = run.monitor.waits()
 
 
 def _note_failure(
@@ -157,6 +162,7 @@ class Collector:
         if data is None:
             return
         evidence = Evidence(**data)
+        run.waits += [(seconds, what, evidence.check) for seconds, what in getattr(report, "mesh_waits", ())]
         if report.nodeid in run.evidence:
             # Whoever ran it again: a check that needed it proves nothing.
             evidence = dataclasses.replace(
@@ -220,7 +226,7 @@ def _today() -> date:
 
 
 def evidence_line(facts: Mapping[str, Any]) -> str:
-    """Give in a few words what a passed check rests on; empty where it left no figures."""
+    """Give in a few words what a check rests on; empty where it left no figures."""
     words = []
     if "requests" in facts:
         words.append(f"{facts['requests']} requests")
@@ -230,6 +236,9 @@ def evidence_line(facts: Mapping[str, Any]) -> str:
         words.append(f"delta {100 * facts['delta']:g} points, e-value {facts.get('eValue', 0):.2g}")
     if "gateSeconds" in facts:
         words.append(f"in the proxies after {facts['gateSeconds']:.2f} s")
+    if not words:  # a check with figures of its own: the first that fit
+        plain = [(key, value) for key, value in facts.items() if isinstance(value, (str, int, float))]
+        words = [f"{key} {value}" for key, value in plain if len(str(value)) <= _WORD_CHARACTERS][:_WORDS]
     return ", ".join(words)
 
 
@@ -258,17 +267,14 @@ def print_summary(reporter: Any, run: Run) -> None:
 
 
 def _print_slowest(reporter: Any, run: Run) -> None:
-    """With ``--durations=N``, list the longest waits for configuration to reach the proxies."""
-    number = run.config.option.durations
-    waits = sorted(
-        ((float(one.facts["gateSeconds"]), one.check) for one in run.evidence.values() if "gateSeconds" in one.facts),
-        reverse=True,
-    )
-    if number is None or not waits:
+    """List the longest waits where ``--mesh-waits=N`` or ``--durations=N`` asks for them (there 0 means all)."""
+    durations = run.config.option.durations
+    if not run.waits or not (run.options.waits or durations is not None):
         return
-    reporter.write_line("mesh: slowest waits for configuration")
-    for seconds, check in waits[: number or None]:
-        reporter.write_line(f"{seconds:.2f}s {check}")
+    number = run.options.waits or durations or None
+    reporter.write_sep("=", f"mesh: slowest {number or ''} waits".replace("  ", " "))
+    for seconds, what, check in sorted(run.waits, reverse=True)[:number]:
+        reporter.write_line(f"{seconds:.2f}s {shown(what)}: {check}")
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -15,7 +15,7 @@ from pytest_mesh.options import ROWS
 if TYPE_CHECKING:
     from pytest_mesh.run import Run
 
-_NOT_AGAIN = frozenset({"report", "report-html", "report-ndjson", "expected-failures", "shard"})
+_NOT_AGAIN = frozenset({"report", "report-html", "report-ndjson", "expected-failures", "shard", "waits"})
 """Options of the whole run that one check alone does without."""
 
 

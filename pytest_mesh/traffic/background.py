@@ -16,8 +16,9 @@ from pytest_mesh.contracts import Counts
 class Background:
     """Requests that are sent until the block ends."""
 
-    def __init__(self, draw: Callable[[], Counts]) -> None:
+    def __init__(self, draw: Callable[[], Counts], tell: Callable[[dict[str, int]], None] = lambda _: None) -> None:
         self._draw = draw
+        self._tell = tell
         self._stop = threading.Event()
         self._error: Exception | None = None
         self._lock = threading.Lock()
@@ -65,5 +66,6 @@ class Background:
             with self._lock:
                 self._counts.update(counts.counts)
                 self._failures.update(counts.failures)
+            self._tell(self.counts)
             if self._stop.is_set():
                 return

@@ -5,6 +5,7 @@ It does not start the pod (``namespace``) and it does not decide (``statistics``
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from pytest_mesh.contracts import Batch, Counts, Json, Observation, Request
 from pytest_mesh.failures import hidden
+from pytest_mesh.progress import Monitor, Status
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic.background import Background
 from pytest_mesh.traffic.responses import Handshake, Response, handshake_of, response_of
@@ -42,6 +44,10 @@ class Notebook(Protocol):
         """Add facts to the check's evidence."""
 
     @property
+    def monitor(self) -> Monitor:
+        """Whom long phases tell how far they are."""
+
+    @property
     def evidence(self) -> Mapping[str, Any]:
         """The facts so far."""
 
@@ -68,6 +74,7 @@ class Client:
         self._notebook = notebook
         self._settings = settings
         self._control = control
+        self._sent = 0
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0) -> Response:
         """GET a URL from inside the pod, on a connection of its own."""
@@ -98,6 +105,8 @@ class Client:
         """Send requests ``count`` times each under control (see ``contracts.Batch``); responses as they completed."""
         batch = Batch(requests=tuple(requests), count=count, connections=connections, reuse=reuse, barrier=barrier)
         observations = [Observation.from_json(item) for item in self._send(batch)["observations"]]
+        self._sent += len(observations)
+        self._notebook.monitor.show(Status(phase=f"requests of {self.name}", done=self._sent))
         responses = [response_of(one, requests[one.request].method, requests[one.request].url) for one in observations]
         self._notebook.write(
             {
@@ -148,7 +157,10 @@ class Client:
     ) -> Iterator[Background]:
         """Send requests all the while that the block runs; what came back is complete after it."""
         background = Background(
-            lambda: self.count(url, BACKGROUND_DRAW, headers=headers, connections=connections, reuse=reuse)
+            lambda: self.count(url, BACKGROUND_DRAW, headers=headers, connections=connections, reuse=reuse),
+            lambda counts: self._notebook.monitor.show(
+                Status(phase=f"traffic to {url}", done=sum(counts.values()), counts=counts)
+            ),
         )
         with background.running():
             yield background
@@ -158,7 +170,7 @@ class Client:
         """Send each lane's traffic all the while that the block runs, by the clock, and count what became of it."""
         if self._control is None:
             raise ValueError(f"client {self.name} has no way to its pod's control port")
-        soak = Soak(self._control, lanes)
+        soak = Soak(self._control, lanes, self._notebook.monitor)
         try:
             yield soak
         finally:
@@ -250,7 +262,16 @@ class Client:
         settings = self._settings
         points = settings.split_delta if delta is None else delta
         claim = SplitClaim.of(weights, delta=points / 100, alpha=settings.alpha, beta=settings.beta)
-        return draw_until(claim, draw, what=what, note=self._note, cap=settings.split_cap or None)
+        seen: Counter[str] = Counter()
+
+        def told(number: int) -> Draw:
+            status = Status(phase=f"split of {what}", done=seen.total(), total=claim.mean_size, counts=dict(seen))
+            self._notebook.monitor.show(status)
+            drawn = draw(number)
+            seen.update(drawn.counts)
+            return drawn
+
+        return draw_until(claim, told, what=what, note=self._note, cap=settings.split_cap or None)
 
     def _note(self, **facts: Any) -> None:
         """Write down a claim; what several claims of one check spend of alpha adds up."""

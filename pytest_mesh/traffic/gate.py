@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pytest_mesh.contracts import Batch, Observation, Request
 from pytest_mesh.failures import Infrastructure, NotConverged, hidden
+from pytest_mesh.progress import SILENT, Monitor, Status
 from pytest_mesh.traffic.client import Send
 from pytest_mesh.traffic.epoch import EPOCH_HEADER
 from pytest_mesh.traffic.proxies import Proxy, wait_settled
@@ -44,12 +45,16 @@ def at_port(request: Request, port: int) -> Request:
     return replace(request, url=url._replace(netloc=f"{url.hostname}:{port}").geturl())
 
 
-def pass_marked(client: str, send: Send, marked: Sequence[Marked], *, seconds: float) -> None:
+def pass_marked(
+    client: str, send: Send, marked: Sequence[Marked], *, seconds: float, monitor: Monitor = SILENT
+) -> None:
     """Wait until this client's proxy answers each host with the newest marker; raises ``NotConverged``."""
     waiting = [(document, probe) for document in marked for probe in document.probes]
     deadline = time.monotonic() + seconds
     seen = ""
+    names = ", ".join(sorted(document.name for document in marked))
     while waiting:
+        monitor.show(Status(phase=f"{names} on the way to the proxy of {client}", budget=seconds))
         batch = Batch(requests=tuple(probe for _, probe in waiting), connections=len(waiting), reuse=False)
         observations = [Observation.from_json(item) for item in send(batch)["observations"]]
         arrived = set()

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from pytest_mesh.contracts import Json
+from pytest_mesh.progress import SILENT, Monitor, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +80,9 @@ class LaneResult:
 class Soak:
     """Traffic that runs; ``look`` while it does, ``seen`` afterwards."""
 
-    def __init__(self, control: Callable[[str, Json], Json], lanes: Sequence[Lane]) -> None:
+    def __init__(self, control: Callable[[str, Json], Json], lanes: Sequence[Lane], monitor: Monitor = SILENT) -> None:
         self._control = control
+        self._monitor = monitor
         started = control("/v1/soak", {"lanes": [asdict(lane) for lane in lanes]})
         self._path = f"/v1/soak/{started['soak']}"
         self.seen: Mapping[str, LaneResult] = {}
@@ -97,4 +99,6 @@ class Soak:
     def _ask(self, *, stop: bool) -> Mapping[str, LaneResult]:
         found = [LaneResult.from_json(item) for item in self._control(self._path, {"stop": stop})["lanes"]]
         self.seen = {result.name: result for result in found}
+        counts = {"answered": sum(one.answered for one in found), "lost": sum(one.lost for one in found)}
+        self._monitor.show(Status(phase="soak", done=sum(counts.values()), counts=counts))
         return self.seen

@@ -170,10 +170,25 @@ def test_verbose_shows_what_a_check_rests_on(run):
     )
 
 
-def test_durations_list_the_slowest_waits(run):
-    result = run("--durations=3")
+def test_verbose_shows_figures_of_a_failed_check_and_of_one_with_other_facts(project, run):
+    project.pytester.makepyfile(
+        test_checks="""
+        import pytest
 
-    result.stdout.fnmatch_lines(["mesh: slowest waits for configuration", "0.12s test_checks.py::test_one"])
+        @pytest.mark.mesh_feature("One")
+        def test_one(mesh_evidence):
+            mesh_evidence(serial="0a:0b", hours=24)
+
+        @pytest.mark.mesh_feature("Two")
+        def test_two(mesh_evidence):
+            mesh_evidence(requests=7)
+            assert False
+        """
+    )
+
+    result = run("-v")
+
+    result.stdout.fnmatch_lines(["*test_one PASSED (serial 0a:0b, hours 24)*", "*test_two FAILED (7 requests)*"])
 
 
 def test_a_check_that_the_run_did_not_reach_is_in_the_report(project, run):
