@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from envoy.config.route.v3 import route_components_pb2 as routes
 
 from mesh_reference.xds import http_routes
+from mesh_reference.xds.host_plans import Plans
 from mesh_reference.xds.resources import encode
 from mesh_reference.xds.route_matches import is_catch_all
 from mesh_reference.xds.route_tables import BUILD_ERRORS, RouteTable
@@ -74,7 +75,7 @@ def table(
     encoded: dict[str, Encoded] = {
         host.name: encode(f"{name}/{host.name}", host) for _name, host in sorted(made.items())
     }
-    return RouteTable(name=name, port=port, plans={}, made=encoded)
+    return RouteTable(name=name, port=port, plans=Plans(hosts={}), made=encoded)
 
 
 def _names(item: VirtualService, servers: Sequence[tuple[Gateway, Server]]) -> frozenset[str]:

@@ -6,28 +6,29 @@ A change makes the next table, in which only the virtual hosts that it concerns 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh_reference.model import hosts
-from mesh_reference.xds import http_routes, virtual_hosts, wire
+from mesh_reference.xds import host_plans, http_routes, virtual_hosts, wire
+from mesh_reference.xds.host_plans import Plans
 from mesh_reference.xds.messages import ads_source
 from mesh_reference.xds.network_filters import MAX_DIRECT_RESPONSE
 from mesh_reference.xds.resources import ROUTE, Encoded, encode, encode_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from mesh_reference.model.snapshot import Key
     from mesh_reference.model.virtual_services import VirtualService
+    from mesh_reference.xds.host_plans import HostPlan
     from mesh_reference.xds.listeners_outbound import Unknown
     from mesh_reference.xds.route_matches import Client
     from mesh_reference.xds.scopes import Scope
     from mesh_reference.xds.targets import ClientTargets
-    from mesh_reference.xds.virtual_hosts import HostPlan
 
 logger = logging.getLogger(__name__)
 
@@ -71,24 +72,27 @@ class RouteTable:
 
     name: str
     port: int
-    plans: Mapping[str, HostPlan]
+    plans: Plans
     made: Mapping[str, Encoded]
     _whole: Encoded | None = field(default=None, repr=False)
 
     @classmethod
     def of_port(cls, port: int, place: Place) -> RouteTable:
         """The table ``<port>`` of an HTTP listener."""
-        plans = {planned.name: planned for planned in virtual_hosts.plan(place.scope, place.client, port)}
-        made = {name: encoded for name, planned in plans.items() if (encoded := _build(planned, str(port), place))}
-        return cls(name=str(port), port=port, plans=plans, made=_closed(made, str(port), plans.values(), place))
+        plans = host_plans.plan(place.scope, place.client, port)
+        return cls(
+            name=str(port),
+            port=port,
+            plans=plans,
+            made=_closed(_built(plans, str(port), place), str(port), plans, place),
+        )
 
     @classmethod
     def of_host(cls, name: str, planned: HostPlan | None, place: Place) -> RouteTable:
         """The table ``<fqdn>:<port>`` of an auto-detected port: a single host for every name."""
-        plans = {planned.name: virtual_hosts.alone(planned)} if planned else {}
-        made = {key: encoded for key, one in plans.items() if (encoded := _build(one, name, place))}
+        plans = host_plans.alone(planned) if planned else Plans(hosts={})
         port = int(name.rpartition(":")[2])
-        return cls(name=name, port=port, plans=plans, made=_closed(made, name, plans.values(), place))
+        return cls(name=name, port=port, plans=plans, made=_closed(_built(plans, name, place), name, plans, place))
 
     @property
     def whole(self) -> Encoded:
@@ -102,21 +106,32 @@ class RouteTable:
     def successor(self, place: Place, dirt: Dirt) -> RouteTable:
         """The same table after a change; this very one when nothing in it differs. Not for tables of one host."""
         plans = self._replanned(place, dirt)
-        made: dict[str, Encoded] = {}
-        for name, planned in plans.items():
-            old = self.made.get(name)
-            if old is not None and _same(self.plans.get(name), planned) and not _concerns(dirt, planned):
-                made[name] = old
-            elif (encoded := _build(planned, self.name, place)) is not None:
+        before, now = self.plans.hosts, plans.hosts
+        # All that is not looked at stays as it is, which is nearly all: what follows is linear in what differs.
+        again = dict.fromkeys(_concerned(dirt, now))
+        if plans is not self.plans:
+            again.update((name, None) for name, planned in now.items() if not _same(before.get(name), planned))
+        made = {name: encoded for name, encoded in self.made.items() if name in now}
+        for name in again:
+            old, encoded = self.made.get(name), _build(now[name], self.name, place)
+            if encoded is None:
+                made.pop(name, None)
+            else:
                 made[name] = old if old is not None and old.version == encoded.version else encoded
-        closed = _closed(made, self.name, plans.values(), place, self.made)
+        if made.keys() - self.made.keys():
+            made = {name: made[name] for name in sorted(made)}
+        closed = _closed(made, self.name, plans, place, self.made)
         if closed.keys() == self.made.keys() and all(closed[name] is self.made[name] for name in closed):
             return self if plans is self.plans else RouteTable(
                 name=self.name, port=self.port, plans=plans, made=self.made, _whole=self._whole
             )  # fmt: skip
         return RouteTable(name=self.name, port=self.port, plans=plans, made=closed)
 
-    def _replanned(self, place: Place, dirt: Dirt) -> Mapping[str, HostPlan]:
+    def _replanned(self, place: Place, dirt: Dirt) -> Plans:
+        if dirt.services and not dirt.routed:
+            found = self.plans.following(place.scope, self.port, dirt.services)
+            if found is not None:
+                return found
         left_alike = all(
             old is not None
             and new is not None
@@ -124,13 +139,17 @@ class RouteTable:
             for _key, old, new in dirt.routed
         )
         if not dirt.in_place or not left_alike:
-            return {planned.name: planned for planned in virtual_hosts.plan(place.scope, place.client, self.port)}
+            return host_plans.plan(place.scope, place.client, self.port)
         renewed = {id(old): new for _key, old, new in dirt.routed}
-        plans = dict(self.plans)
-        for name, planned in self.plans.items():
-            if id(planned.virtual_service) in renewed:
-                plans[name] = virtual_hosts.owned_by(planned, renewed[id(planned.virtual_service)])
-        return plans
+        if not renewed:
+            return self.plans
+        found_hosts = {
+            name: host_plans.owned_by(planned, renewed[id(planned.virtual_service)])
+            if id(planned.virtual_service) in renewed
+            else planned
+            for name, planned in self.plans.hosts.items()
+        }
+        return replace(self.plans, hosts=found_hosts)
 
 
 def split(name: str) -> Encoded:
@@ -160,19 +179,19 @@ def _head(name: str) -> route_pb2.RouteConfiguration:
 
 
 def _closed(
-    made: dict[str, Encoded],
-    table: str,
-    plans: Iterable[HostPlan],
-    place: Place,
-    before: Mapping[str, Encoded] | None = None,
+    made: dict[str, Encoded], table: str, plans: Plans, place: Place, before: Mapping[str, Encoded] | None = None
 ) -> dict[str, Encoded]:
     """With the catch-all, unless a host takes every name."""
-    if any("*" in planned.domains for planned in plans):
+    if "*" in plans.taken:
         return made
     host = virtual_hosts.catch_all(place.unknown)
     kept = (before or {}).get(host.name)
     made[host.name] = kept if kept is not None else encode(f"{table}/{host.name}", host)
     return made
+
+
+def _built(plans: Plans, table: str, place: Place) -> dict[str, Encoded]:
+    return {name: encoded for name, one in plans.hosts.items() if (encoded := _build(one, table, place)) is not None}
 
 
 def _build(planned: HostPlan, table: str, place: Place) -> Encoded | None:
@@ -190,12 +209,24 @@ def _same(old: HostPlan | None, new: HostPlan) -> bool:
     return old is new or (old.virtual_service is new.virtual_service and old.domains == new.domains)
 
 
-def _concerns(dirt: Dirt, planned: HostPlan) -> bool:
-    """Can a changed DestinationRule show in the host's routes (D3)?"""
+def _concerned(dirt: Dirt, plans: Mapping[str, HostPlan]) -> list[str]:
+    """Hosts in whose routes a changed DestinationRule can show (D3)."""
     if not dirt.ruled and not dirt.services:
-        return False
-    if planned.virtual_service is None:
-        return dirt.rules(planned.host)
-    if not dirt.ruled:
-        return not dirt.services.isdisjoint(planned.virtual_service.destinations)
-    return any(dirt.rules(host) for host in planned.virtual_service.destinations)
+        return []
+    if dirt.ruled:
+        return [
+            name
+            for name, planned in plans.items()
+            if any(
+                map(dirt.rules, planned.virtual_service.destinations if planned.virtual_service else (planned.host,))
+            )
+        ]
+    return [
+        name
+        for name, planned in plans.items()
+        if (
+            planned.host in dirt.services
+            if planned.virtual_service is None
+            else not dirt.services.isdisjoint(planned.virtual_service.destinations)
+        )
+    ]

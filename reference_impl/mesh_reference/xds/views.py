@@ -229,7 +229,7 @@ class View:
                 self._tables[name] = RouteTable.of_port(int(number), self._place)
             else:
                 of_port = self._table(number)
-                planned = of_port.plans.get(names.virtual_host(host, int(number))) if of_port else None
+                planned = of_port.plans.hosts.get(names.virtual_host(host, int(number))) if of_port else None
                 self._tables[name] = RouteTable.of_host(name, planned, self._place)
             self._note_made()
         return self._tables[name]
