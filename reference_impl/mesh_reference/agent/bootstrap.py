@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mesh_reference import __version__
+
 if TYPE_CHECKING:
     from mesh_reference.agent.environment import AgentSettings
 
@@ -89,6 +91,7 @@ def node(settings: AgentSettings) -> Json:
             "SERVICE_ACCOUNT": settings.service_account,
             "WORKLOAD_NAME": workload,
             "CLUSTER_ID": settings.cluster_id,
+            "ISTIO_VERSION": __version__,
             "INTERCEPTION_MODE": settings.metadata.get("INTERCEPTION_MODE") or "REDIRECT",
             "LABELS": dict(settings.labels),
             "ANNOTATIONS": dict(settings.annotations),

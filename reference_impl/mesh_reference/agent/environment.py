@@ -26,6 +26,7 @@ DEFAULT_ISTIOD = "istiod.istio-system.svc:15012"
 CONFIG_ANNOTATION = "proxy.istio.io/config"
 STATUS_ANNOTATION = "status.sidecar.istio.io/port"
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+TRUE_WORDS = frozenset({"1", "t", "true"})
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _LABEL_LINE = re.compile(r'([^=]+)=(".*")')
 
@@ -44,6 +45,8 @@ class Paths:
     config_directory: Path = Path("/etc/istio/proxy")
     """Writable; holds the bootstrap and the socket of the configuration stream."""
     pod_info: Path = Path("/etc/istio/pod")
+    resolver: Path = Path("/etc/resolv.conf")
+    """Whom to ask for names that the mesh does not know."""
     mounted_certificates: Path = Path("/etc/certs")
     """Certificates from files, where FILE_MOUNTED_CERTS says so."""
     workload_credentials: Path = Path("/var/run/secrets/workload-spiffe-credentials")
@@ -79,6 +82,8 @@ class AgentSettings:
     """SECRET_GRACE_PERIOD_RATIO_JITTER: spread to either side, so that not all pods renew at once (IST-ROT)."""
     file_mounted: bool = False
     """FILE_MOUNTED_CERTS: certificates come from files; the certificate service is not asked."""
+    answers_names: bool = False
+    """ISTIO_META_DNS_CAPTURE: the agent answers the application's questions for names. Gateways ask DNS themselves."""
     concurrency: int = 1
     delta_xds: bool = True
     drain_seconds: float = 5.0
@@ -155,6 +160,7 @@ def read(
         file_mounted=variables.get("FILE_MOUNTED_CERTS", "false").lower() == "true",
         # Zero means "all cores" to Istio; beside a test's pods one worker is what the machine can give.
         concurrency=concurrency or int(config.get("concurrency") or 1),
+        answers_names=role == SIDECAR and str(metadata.get("DNS_CAPTURE", "")).lower() in TRUE_WORDS,
         delta_xds=variables.get("ISTIO_DELTA_XDS", "true").lower() != "false",
         drain_seconds=seconds(config.get("terminationDrainDuration") or "5s", "terminationDrainDuration"),
         status_port=status_port or STATUS_PORT,

@@ -38,11 +38,13 @@ class Health:
         settings: AgentSettings,
         *,
         certificate_trouble: Callable[[], str],
+        name_trouble: Callable[[], str],
         drain: Callable[[], Awaitable[None]],
         quit_now: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._certificate_trouble = certificate_trouble
+        self._name_trouble = name_trouble
         self._drain = drain
         self._quit = quit_now
         self._why_not = ""
@@ -77,7 +79,7 @@ class Health:
 
     async def why_not_ready(self) -> str:
         """Say what is missing; empty when the proxy can take traffic."""
-        if trouble := self._certificate_trouble():
+        if trouble := self._certificate_trouble() or self._name_trouble():
             return trouble
         try:
             answer = await http_exchange.fetch(

@@ -7,6 +7,7 @@ ends them in the right order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ import grpc
 
 from mesh_reference.agent import bootstrap, envoy, http_exchange
 from mesh_reference.agent.ads_proxy import AdsProxy
+from mesh_reference.agent.environment import AgentError
 from mesh_reference.agent.health import Health
 from mesh_reference.agent.mounted_certificates import Files, MountedCertificates
 from mesh_reference.agent.sds import SecretDiscovery
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from mesh_reference.agent.environment import AgentSettings
     from mesh_reference.agent.held_certificate import HeldCertificate
+    from mesh_reference.agent.name_server import NameServer
 
 logger = logging.getLogger(__name__)
 
@@ -41,19 +44,23 @@ async def run(settings: AgentSettings, launch: envoy.Launch) -> None:
 
     upstream = Upstream(settings)
     certificates = _certificates(upstream, settings)
+    names = _name_server(settings) if settings.answers_names else None
     child = envoy.Envoy(launch)
     health = Health(
         settings,
         certificate_trouble=certificates.why_not_ready,
+        name_trouble=names.why_not_ready if names else lambda: "",
         drain=child.drain,
         quit_now=end.set,
     )
     launch.configuration.write_text(json.dumps(bootstrap.bootstrap(settings)))
     sds = await _unix_server(_clear(settings.paths.sds_socket), SecretDiscovery(certificates))
-    ads = await _unix_server(_clear(settings.paths.xds_socket), AdsProxy(upstream, settings))
+    ads = await _unix_server(
+        _clear(settings.paths.xds_socket), AdsProxy(upstream, settings, names.take if names else None)
+    )
     try:
         status = http_exchange.serve(settings.status_host, settings.status_port, health.answer)
-        async with status, asyncio.TaskGroup() as tasks:
+        async with status, names.serve() if names else contextlib.nullcontext(), asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(certificates.run())
             running = tasks.create_task(child.run())
             logger.info("%s: Envoy %s, istiod %s", settings.spiffe_id, launch.binary, settings.xds_address)
@@ -74,6 +81,19 @@ def _certificates(upstream: Upstream, settings: AgentSettings) -> HeldCertificat
         logger.info("certificates come from files in %s", files.directory)
         return MountedCertificates(files)
     return WorkloadCertificates(CertificateClient(upstream, settings), settings)
+
+
+def _name_server(settings: AgentSettings) -> NameServer:
+    """Made for a pod that asks for it alone: others need not pay for the import."""
+    from mesh_reference.agent.name_lookup import Place, read_resolver
+    from mesh_reference.agent.name_server import NameServer
+
+    path = settings.paths.resolver
+    try:
+        servers, search = read_resolver(path.read_text())
+    except OSError as error:
+        raise AgentError(f"{path} cannot be read ({error.strerror}): whom to ask for other names?") from error
+    return NameServer(Place(namespace=settings.namespace, domain=f"svc.{settings.domain}", search=search), servers)
 
 
 def _clear(socket: Path) -> Path:

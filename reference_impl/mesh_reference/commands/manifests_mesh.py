@@ -6,12 +6,15 @@ are invented from the documentation ranges (192.0.2.0/24 on for pods, 198.51.100
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mesh_reference.agent.environment import CONFIG_ANNOTATION, TRUE_WORDS
 from mesh_reference.errors import MeshError
+from mesh_reference.injection.proxy_config import ProxyConfigError, parse_proxy_config
 from mesh_reference.injection.workloads import injectable_kinds
 from mesh_reference.kube.watching import Event
 from mesh_reference.model.proxies import Proxy
@@ -28,6 +31,7 @@ ConfigKey = tuple[str, str, str]
 
 _WATCHED = {(resource.group, resource.kind): resource for resource in WATCHED}
 _KEPT = frozenset({"Pod", "Service", "Deployment", "Namespace"})
+_CAPTURE = "ISTIO_META_DNS_CAPTURE"
 _TLS_MODE, _INJECT = "security.istio.io/tlsMode", "sidecar.istio.io/inject"
 
 
@@ -81,6 +85,7 @@ class Mesh:
                     service_account=pod.service_account,
                     labels=pod.labels,
                     is_gateway=any(item.selector and item.selects(pod.labels) for item in gateways),
+                    answers_names=_answers_names(self.objects.get(("Pod", pod.namespace, pod.name)) or {}),
                 )
         known = ", ".join(sorted(f"{pod.namespace}/{pod.name}" for pod in self.configuration.snapshot.pods.values()))
         raise UnknownPodError(f"no pod {namespace}/{pod_name}; there are: {known or 'none'}")
@@ -89,6 +94,23 @@ class Mesh:
         """``file:line`` of a field of a resource, or "" when it came from no file."""
         origin = self.origins.get((kind, namespace, name))
         return origin.place(path) if origin else ""
+
+
+def _answers_names(pod: Json) -> bool:
+    """Does the pod ask for it: in its sidecar's environment, or where that is not injected yet in its annotation?"""
+    spec = pod.get("spec") or {}
+    found = [
+        str(variable.get("value"))
+        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+        if container.get("name") == "istio-proxy"
+        for variable in container.get("env") or ()
+        if variable.get("name") == _CAPTURE
+    ]
+    if not found:
+        text = str((pod.get("metadata", {}).get("annotations") or {}).get(CONFIG_ANNOTATION) or "")
+        with contextlib.suppress(ProxyConfigError):
+            found = [str((parse_proxy_config(text).get("proxyMetadata") or {}).get(_CAPTURE, ""))]
+    return any(word.lower() in TRUE_WORDS for word in found)
 
 
 def of_objects(objects: Iterable[Json], settings: Settings, origins: Mapping[ConfigKey, Origin] | None = None) -> Mesh:

@@ -15,6 +15,8 @@ Row = tuple[str, ...]
 COLUMNS = ("NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES")
 WIDE_COLUMNS = ("NAME", "CDS", "LDS", "EDS", "RDS", "ISTIOD", "REJECTED")
 _TYPES = (("cluster", "CDS"), ("listener", "LDS"), ("endpoint", "EDS"), ("route", "RDS"))
+_NAMES = ("name_table", "NDS")
+"""Of agents that answer names."""
 
 
 def rows(pages: Mapping[str, Iterable[Json]]) -> list[Row]:
@@ -22,7 +24,7 @@ def rows(pages: Mapping[str, Iterable[Json]]) -> list[Row]:
     out = []
     for istiod, entries in pages.items():
         for entry in entries:
-            types = [short for name, short in _TYPES if f"{name}_sent" in entry]
+            types = [short for name, short in (*_TYPES, _NAMES) if f"{name}_sent" in entry]
             subscribed = f"{len(types)} ({','.join(types)})"
             version = str(entry.get("istio_version") or "-")
             out.append((str(entry["proxy"]), str(entry.get("cluster_id") or "-"), istiod, version, subscribed))

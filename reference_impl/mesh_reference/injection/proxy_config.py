@@ -11,7 +11,6 @@ from typing import Any
 
 from mesh_reference import documents
 from mesh_reference.errors import MeshError
-from mesh_reference.injection.booleans import parse_bool
 from mesh_reference.model.schema.shape import misfits
 from mesh_reference.model.schema.types import DURATION, FLAG, INT32, LABELS, TEXT, Choice, Message
 
@@ -42,7 +41,6 @@ _DEFAULTS: Json = {
     "proxyMetadata": {},
 }
 """What is not written into PROXY_CONFIG, because the agent assumes it."""
-_DNS_CAPTURE = "ISTIO_META_DNS_CAPTURE"
 
 
 class ProxyConfigError(MeshError):
@@ -69,8 +67,6 @@ def check_proxy_config(value: Any) -> Json:
     for name in ("statusPort", "proxyAdminPort"):
         if name in result and not 1 <= result[name] <= 65535:
             raise ProxyConfigError(f"{name}: port number {result[name]} must be in the range 1..65535")
-    if parse_bool((result.get("proxyMetadata") or {}).get(_DNS_CAPTURE, "")):
-        raise ProxyConfigError(f"proxyMetadata.{_DNS_CAPTURE}: this mesh's agent answers no names; leave it out")
     if result.get("concurrency", 0) < 0:
         raise ProxyConfigError(f"concurrency: {result['concurrency']} must not be negative")
     return result

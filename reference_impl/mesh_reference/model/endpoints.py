@@ -53,6 +53,7 @@ class SliceEndpoint:
     ready: bool
     node: str = ""
     zone: str = ""
+    hostname: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,8 @@ class Endpoint:
     weight: int = 1
     workload: str = ""
     ready: bool = True
+    hostname: str = ""
+    """Of a Pod with a name of its own in a headless Service: the name's first label."""
 
     def target(self, port_name: str) -> int | None:
         """The number behind the Service port of that name; None when this endpoint does not serve it."""
@@ -123,6 +126,7 @@ def read_slice(obj: Mapping[str, Any]) -> EndpointSlice | None:
             ready=(item.get("conditions") or {}).get("ready") is not False,
             node=item.get("nodeName") or "",
             zone=item.get("zone") or "",
+            hostname=item.get("hostname") or "",
         )
         for item in obj.get("endpoints") or []
         for address in item.get("addresses") or []
@@ -166,5 +170,6 @@ def join(
                 locality=locality_of(pod, item.node, item.zone, nodes),
                 workload=pod.workload if pod else "",
                 ready=item.ready,
+                hostname=item.hostname,
             )
     return tuple(found[key] for key in sorted(found))

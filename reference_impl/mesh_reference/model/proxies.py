@@ -31,6 +31,8 @@ class Proxy:
     is_gateway: bool = False
     is_transparent: bool = False
     """Whether inbound connections keep their addresses on the way through (interception mode TPROXY)."""
+    answers_names: bool = False
+    """Whether its agent answers the application's questions for names (DNS_CAPTURE)."""
 
 
 def read_node(node_id: str, metadata: Mapping[str, Any], locality: tuple[str, str, str] = ("", "", "")) -> Proxy:
@@ -58,4 +60,5 @@ def read_node(node_id: str, metadata: Mapping[str, Any], locality: tuple[str, st
         version=str(metadata.get("ISTIO_VERSION") or ""),
         locality=locality,
         is_transparent=metadata.get("INTERCEPTION_MODE") == "TPROXY",
+        answers_names=kind == "sidecar" and str(metadata.get("DNS_CAPTURE")).lower() in {"1", "t", "true"},
     )

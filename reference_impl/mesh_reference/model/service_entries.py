@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from mesh_reference.model.reading import Fields
 
+ALLOCATE = "networking.istio.io/enable-autoallocate-ip"
+"""Label of a ServiceEntry: "false" = without an address it shall stay without."""
 _RESOLUTIONS = {
     "NONE": Resolution.ORIGINAL,
     "STATIC": Resolution.ENDPOINTS,
@@ -87,6 +89,13 @@ def read_service_entry(obj: Mapping[str, Any]) -> ServiceEntry:
     if not hosts:
         raise spec.invalid("service entry must have at least one host", "hosts")
     resolution = _RESOLUTIONS[wanted]
+    labels = obj["metadata"].get("labels") or {}
+    # An original destination must be one that the application chose itself.
+    allocates = (
+        resolution is not Resolution.ORIGINAL
+        and not spec.texts("addresses")
+        and str(labels.get(ALLOCATE, "")).lower() != "false"
+    )
     endpoints = tuple(_endpoint(item) for item in spec.each("endpoints"))
     dns = resolution in {Resolution.DNS, Resolution.DNS_ROUND_ROBIN}
     if dns and not endpoints and any(host.startswith("*") for host in hosts) and "workloadSelector" not in spec:
@@ -107,6 +116,8 @@ def read_service_entry(obj: Mapping[str, Any]) -> ServiceEntry:
                 resolution=resolution,
                 external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
                 sans=spec.texts("subjectAltNames"),
+                by_entry=True,
+                is_numbered=allocates and not host.startswith("*"),
             )
             for host in hosts
         ),

@@ -57,6 +57,12 @@ class Service:
     external: bool = False
     sans: tuple[str, ...] = ()
     """Names of which the server's certificate must have one, where a ServiceEntry says so."""
+    by_entry: bool = False
+    """Is it a ServiceEntry's? Kubernetes does not know it then, nor does the cluster's DNS."""
+    is_numbered: bool = False
+    """May the mesh find an address for it, when it has none?"""
+    allocated: str = ""
+    """The address that was found: of use to proxies alone whose agents answer names."""
     traffic_distribution: str = ""
     """Kubernetes' wish for near endpoints (D8)."""
 

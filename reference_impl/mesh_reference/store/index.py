@@ -38,6 +38,7 @@ from mesh_reference.model.services import Resolution, Service, hostname, read_se
 from mesh_reference.model.sidecars import read_sidecar
 from mesh_reference.model.snapshot import Change, Key, MeshSnapshot
 from mesh_reference.model.virtual_services import VirtualService, read_virtual_service
+from mesh_reference.store.addresses import AddressPool
 from mesh_reference.store.subsets import KnownSubsets
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class MeshIndex:
         self._virtual_services: dict[Key, VirtualService] = {}
         """Roots joined with their delegates, and those that are neither."""
         self._subsets = KnownSubsets()
+        self._addresses = AddressPool()
         self._roots_of: dict[Key, set[Key]] = {}
         """Delegate, there or not: the roots that refer to it."""
         self.configs: dict[tuple[str, str, str], Json] = {}
@@ -156,6 +158,10 @@ class MeshIndex:
         before, after = self._services.pop(host, None), self._kube_services.get(host)
         if after is None:
             after = next((service for _entry, service in self._entries(host)), None)
+        if after is not None and after.by_entry and after.is_numbered:
+            after = replace(after, allocated=self._addresses.take(host))
+        else:
+            self._addresses.give_back(host)
         if after is not None:
             self._services[host] = after
         if _same_service(before, after):

@@ -16,7 +16,7 @@ from mesh_reference.xds import inbound_sides
 from mesh_reference.xds.gateway_views import GatewayView
 from mesh_reference.xds.inbound_sides import Inbound
 from mesh_reference.xds.localities import EVERYWHERE, Where
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Encoded
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, NAMELESS, ROUTE, VIRTUAL_HOST, Encoded
 from mesh_reference.xds.views import View
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class ViewKey:
     sidecar: tuple[str, str] | None = None
     gateway: tuple[tuple[tuple[str, str], ...], tuple[tuple[int, int], ...]] | None = None
     """Of a gateway: the pod's labels, and where it listens for each port of its Services."""
+    answers_names: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,7 @@ class Configuration:
             labels, ports = key.gateway
             return GatewayView(self.snapshot, self.settings, key.namespace, key.where, dict(labels), dict(ports))
         sidecar = self.snapshot.sidecars[key.sidecar] if key.sidecar else None
-        return View(self.snapshot, self.settings, key.namespace, key.where, sidecar)
+        return View(self.snapshot, self.settings, key.namespace, key.where, sidecar, answers_names=key.answers_names)
 
     def view_key(self, proxy: Proxy) -> ViewKey:
         """Proxies of one key share their view."""
@@ -150,6 +151,7 @@ class Configuration:
             ),
             sidecar=(sidecar.meta.namespace, sidecar.meta.name) if sidecar is not None else None,
             gateway=gateway,
+            answers_names=proxy.answers_names,
         )
 
     def sidecar(self, proxy: Proxy) -> Sidecar | None:
@@ -171,6 +173,8 @@ class Configuration:
             return {**view.clusters, **own.clusters}
         if type_url == LISTENER:
             return {**view.listeners, **own.listeners}
+        if type_url == NAME_TABLE:
+            return {"": view.name_table}
         raise ValueError(f"{type_url} is served by name only")
 
     def named(self, type_url: str, proxy: Proxy, names: Iterable[str], *, splits: bool = False) -> dict[str, Encoded]:
@@ -182,6 +186,8 @@ class Configuration:
             return {name: made for name in names if (made := view.route(name, splits=splits)) is not None}
         if type_url == VIRTUAL_HOST:
             return {name: made for name in names if (made := view.virtual_host(name)) is not None}
+        if type_url == NAME_TABLE:
+            return {name: view.name_table for name in names if name in NAMELESS}
         shared = view.clusters if type_url == CLUSTER else view.listeners
         own = self.inbound(proxy).of(type_url)
         return {name: made for name in names if (made := own.get(name) or shared.get(name)) is not None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mesh_reference.xds import wire
-from mesh_reference.xds.resources import WHOLE_STATE, WILDCARD_TYPES
+from mesh_reference.xds.resources import NAME_TABLE, WHOLE_STATE, WILDCARD_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,7 +52,7 @@ class StateOfTheWorld:
     splits_routes = False
 
     def receive(self, subscription: Subscription, request: discovery_pb2.DiscoveryRequest) -> Asked | None:
-        return subscription.receive_state(request, whole=request.type_url in WHOLE_STATE)
+        return subscription.receive_state(request, whole=request.type_url in WHOLE_STATE | {NAME_TABLE})
 
     def response(
         self,

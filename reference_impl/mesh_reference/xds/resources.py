@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from envoy.config.cluster.v3 import cluster_pb2
 from google.protobuf import any_pb2
 
+from mesh_reference import name_table
 from mesh_reference.xds import wire
 
 if TYPE_CHECKING:
@@ -21,12 +22,16 @@ ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 """Delta only: the hosts of a route configuration one by one, by the name ``<route configuration>/<virtual host>``."""
 
-PUSH_ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST)
+NAME_TABLE = name_table.TYPE_URL
+"""Of agents that answer names: one resource without a name."""
+NAMELESS = ("",)
+
+PUSH_ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, NAME_TABLE)
 """Make before break: what is referred to comes before what refers to it."""
-SHORT = {CLUSTER: "cds", ENDPOINT: "eds", LISTENER: "lds", ROUTE: "rds", VIRTUAL_HOST: "vhds"}
+SHORT = {CLUSTER: "cds", ENDPOINT: "eds", LISTENER: "lds", ROUTE: "rds", VIRTUAL_HOST: "vhds", NAME_TABLE: "nds"}
 WHOLE_STATE = frozenset({CLUSTER, LISTENER})
 """Types of which a state-of-the-world response names every resource: what is left out is removed."""
-WILDCARD_TYPES = WHOLE_STATE | {VIRTUAL_HOST}
+WILDCARD_TYPES = WHOLE_STATE | {VIRTUAL_HOST, NAME_TABLE}
 """Types of which a first request without names asks for everything."""
 
 

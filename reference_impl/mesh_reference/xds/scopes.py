@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
@@ -27,9 +28,17 @@ class Scope:
     """The view of one namespace. ``successor`` makes the next one at the cost of what changed."""
 
     def __init__(
-        self, snapshot: MeshSnapshot, namespace: str, root_namespace: str, sidecar: Sidecar | None = None
+        self,
+        snapshot: MeshSnapshot,
+        namespace: str,
+        root_namespace: str,
+        sidecar: Sidecar | None = None,
+        *,
+        answers_names: bool = False,
     ) -> None:
+        """``answers_names``: clients here learn addresses from their agents, so that allocated ones are of use."""
         self.snapshot = snapshot
+        self._answers_names = answers_names
         self.namespace = namespace
         self._root_namespace = root_namespace
         self._egress = sidecar.egress if sidecar is not None else ()
@@ -40,11 +49,16 @@ class Scope:
         if self._egress:
             # B13: what an imported VirtualService leads to is known with it.
             known |= {host for item in self.virtual_services for host in item.destinations if host in seen}
-        self.services: dict[str, Service] = {host: seen[host] for host in sorted(known)}
+        self.services: dict[str, Service] = {host: self._addressed(seen[host]) for host in sorted(known)}
         self._by_port = _by_port(self.services.values())
         self._domains: dict[str, tuple[str, ...]] = {}
         self._rules = _rules_by_namespace(snapshot.destination_rules.values())
         self._index_rules()
+
+    def _addressed(self, service: Service) -> Service:
+        if self._answers_names and service.allocated and not service.addresses:
+            return replace(service, addresses=(service.allocated,))
+        return service
 
     def _knows(self, service: Service) -> bool:
         return not self._egress or any(item.knows(service.meta.namespace, service.hostname) for item in self._egress)
@@ -109,7 +123,7 @@ class Scope:
                 ports.update(port.number for port in found.ports) if found else None
             service = self.snapshot.services.get(host)
             if service is not None and service.visible_from(self.namespace):
-                services[host] = service
+                services[host] = self._addressed(service)
             else:
                 services.pop(host, None)
         if services.keys() != self.services.keys():

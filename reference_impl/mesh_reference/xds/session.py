@@ -18,6 +18,8 @@ from mesh_reference.xds.resources import (
     CLUSTER,
     ENDPOINT,
     LISTENER,
+    NAME_TABLE,
+    NAMELESS,
     ROUTE,
     SHORT,
     VIRTUAL_HOST,
@@ -84,6 +86,7 @@ class Session:
             ({LISTENER}, self._push_listeners),
             ({ROUTE}, self._push_routes),
             ({VIRTUAL_HOST}, self._push_hosts),
+            ({NAME_TABLE}, self._push_names),
             ({CLUSTER}, self._remove_clusters),
         )
         """Make before break: the steps of a push, and the types that each of them looks at."""
@@ -305,6 +308,12 @@ class Session:
         names = self._look_at(subscription)
         if subscription is not None:
             await self._push_named(subscription, subscription.names if names is None else names)
+
+    async def _push_names(self) -> None:
+        """After the listeners: an address that nobody listens on yet is told to no application."""
+        subscription = self.subscriptions.get(NAME_TABLE)
+        if subscription is not None and self._look_at(subscription) != frozenset():
+            await self._push_named(subscription, NAMELESS)
 
     async def _push_hosts(self) -> None:
         """Virtual hosts one by one, all of a push in one response: domains may move from one to another."""

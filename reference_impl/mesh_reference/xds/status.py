@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT, VIRTUAL_HOST
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, PUSH_ORDER, ROUTE, SHORT, VIRTUAL_HOST
 
 if TYPE_CHECKING:
     from mesh_reference.xds.hub import Hub
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_ISTIO = {CLUSTER: "cluster", LISTENER: "listener", ROUTE: "route", ENDPOINT: "endpoint", VIRTUAL_HOST: "virtual_host"}
+_ISTIO = {
+    CLUSTER: "cluster",
+    LISTENER: "listener",
+    ROUTE: "route",
+    ENDPOINT: "endpoint",
+    VIRTUAL_HOST: "virtual_host",
+    NAME_TABLE: "name_table",
+}
 """Prefixes of Istio's /debug/syncz fields."""
 _DUMPS = {
     CLUSTER: ("ClustersConfigDump", "dynamic_active_clusters", "cluster"),

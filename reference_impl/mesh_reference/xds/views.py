@@ -13,9 +13,19 @@ from typing import TYPE_CHECKING
 from mesh_reference.model.destination_rules import policy_for
 from mesh_reference.model.services import Resolution
 from mesh_reference.settings import OutboundPolicy
-from mesh_reference.xds import clusters, endpoints, listeners_outbound, names, outbound_plans
+from mesh_reference.xds import clusters, endpoints, listeners_outbound, name_tables, names, outbound_plans
 from mesh_reference.xds.listeners_outbound import Unknown
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Encoded, encode
+from mesh_reference.xds.resources import (
+    CLUSTER,
+    ENDPOINT,
+    LISTENER,
+    NAME_TABLE,
+    NAMELESS,
+    ROUTE,
+    VIRTUAL_HOST,
+    Encoded,
+    encode,
+)
 from mesh_reference.xds.route_matches import Client
 from mesh_reference.xds.route_tables import BUILD_ERRORS, Dirt, Place, RouteTable, split
 from mesh_reference.xds.scopes import Scope
@@ -55,6 +65,8 @@ class View:
         namespace: str,
         where: Where,
         sidecar: Sidecar | None = None,
+        *,
+        answers_names: bool = False,
     ) -> None:
         self._snapshot = snapshot
         self._settings = settings
@@ -62,13 +74,14 @@ class View:
         self._client = Client(namespace=namespace, labels=dict(where.labels))
         self._sidecar = sidecar
         self.is_remade = self.is_remade or (sidecar is not None and bool(sidecar.egress))
-        self._place_in(Scope(snapshot, namespace, settings.root_namespace, sidecar))
+        self._place_in(Scope(snapshot, namespace, settings.root_namespace, sidecar, answers_names=answers_names))
         self._clusters: dict[str, Encoded] | None = None
         self._by_host: dict[str, tuple[str, ...]] = {}
         """Host: names of its clusters."""
         self._listeners: dict[str, Encoded] | None = None
         self._messages: dict[ListenerPlan | None, Encoded] = {}
         """Outbound listeners by their plans."""
+        self._name_table: Encoded | None = None
         self._tables: dict[str, RouteTable] = {}
         self._endpoints: dict[str, dict[str, Encoded]] = {}
         """By host, then by cluster."""
@@ -149,6 +162,7 @@ class View:
             differing[CLUSTER] = self._renew_clusters(dirt)
             differing[LISTENER] = self._renew_listeners(dirt)
             differing[ROUTE], differing[VIRTUAL_HOST] = self._renew_routes(dirt)
+            differing[NAME_TABLE] = self._renew_names(change)
         differing[ENDPOINT] = self._forget_endpoints(change, dirt)
         kept = [*self._history.items()][-MEMORY:]
         self._history = dict([*kept, (self.version, {kind: found for kind, found in differing.items() if found})])
@@ -180,6 +194,27 @@ class View:
             self._listeners = {made.name: made for made in self._make_listeners()}
             self._note_made()
         return self._listeners
+
+    @property
+    def name_table(self) -> Encoded:
+        """The addresses of every name in sight, for an agent that answers names."""
+        if self._name_table is None:
+            self._name_table = self._make_name_table()
+            self._note_made()
+        return self._name_table
+
+    def _make_name_table(self) -> Encoded:
+        return encode("", name_tables.build(self.scope.services.values(), self._snapshot.endpoints))
+
+    def _renew_names(self, change: Change) -> frozenset[str]:
+        before = self._name_table
+        if before is None or not change.services:
+            return frozenset()
+        made = self._make_name_table()
+        if made.version == before.version:
+            return frozenset()
+        self._name_table = made
+        return frozenset(NAMELESS)
 
     def endpoints(self, cluster: str) -> Encoded:
         """The endpoints of an outbound cluster, in sight or not: Envoy asks only for clusters that it was given."""

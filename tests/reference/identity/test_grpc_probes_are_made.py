@@ -44,7 +44,7 @@ def probed(reply: bytes | None, service: str = "") -> tuple[Answer, list[tuple[s
             }
         )
         nothing: Any = None
-        health = Health(settings, certificate_trouble=str, drain=nothing, quit_now=nothing)
+        health = Health(settings, certificate_trouble=str, name_trouble=str, drain=nothing, quit_now=nothing)
         try:
             return await health.answer(Incoming(method="GET", path="/app-health/app/livez", headers={}, local=False))
         finally:

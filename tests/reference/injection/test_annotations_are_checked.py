@@ -31,8 +31,8 @@ CASES = [
     ("proxy.istio.io/config", "", "a: ["),
     (
         "proxy.istio.io/config",
-        'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "false"}',
         'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}',
+        "proxyMetadata: ISTIO_META_DNS_CAPTURE",
     ),
     ("sidecar.istio.io/proxyCPU", "100m", "much"),
     ("sidecar.istio.io/proxyMemory", "128Mi", "128MiB"),

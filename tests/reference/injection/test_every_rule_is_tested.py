@@ -39,6 +39,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "the annotation, the operator's setting and the command's option choose", "readiness and start-up probes", "the proxy's arguments, port, user, rights and resources",
         "preStop drains a native sidecar", "holdApplicationUntilProxyStarts", "environment, in Istio's order; the owner", "volumes and mounts; the token's audience",
         "labels: canonical name and revision, tlsMode", "annotations: revision, default container", "the status annotation", "reserved ports", "TPROXY: the proxy is root with NET_ADMIN, whatever user is written",
+        "ISTIO_META_DNS_CAPTURE: port 53 goes to the agent, which answers names of the mesh",
     )),
     "IT": ("iptables (`refmesh iptables`)", (
         "chains and order of REDIRECT mode", "15008 and excluded inbound ports return", "named inbound ports, or none", "loops of the proxy to its own pod",
@@ -62,7 +63,6 @@ LEFT_OUT = {
     "istio-validation": "Istio's CNI plugin is not part of this mesh",
     "templates grpc-simple and grpc-agent": "refused by name: gRPC without a proxy is not served",
     "aliases, templates of the operator's own": "Istio's chart configures them; here templates are code, and an unknown name is refused",
-    "ISTIO_META_DNS_CAPTURE of a pod": "refused by name: the rules are made, the agent answers no names",
     "istio-iptables' -t, -r, owner groups, DROP_INVALID, clean-up, validation and nftables": "not asked for by any rule above; an unknown flag is an error",
     "kube-inject through the cluster's webhook": "it reads files alone: `kubectl apply --dry-run=server` asks the webhook",
     "kube-inject's --injectConfigFile, --valuesFile, --operatorFileName": "they hold Istio's own templates and values",

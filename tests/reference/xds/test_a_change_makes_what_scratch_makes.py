@@ -15,7 +15,7 @@ from mesh_reference.model.snapshot import Change
 from mesh_reference.settings import Settings
 from mesh_reference.store.index import MeshIndex
 from mesh_reference.xds.configuration import Configuration
-from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
+from mesh_reference.xds.resources import CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE, VIRTUAL_HOST
 
 Json = dict[str, Any]
 NAMES = ("reviews", "ratings", "db")
@@ -50,7 +50,7 @@ BLOCKS = st.builds(
 ROUTED = st.builds(
     lambda name, hosts, blocks, spec: virtual_service(name, hosts, blocks, **spec),
     st.sampled_from(["a", "b", "c"]),
-    st.lists(st.sampled_from([*NAMES, "*.shop.svc.cluster.local", "x.example"]), min_size=1, max_size=2, unique=True),
+    st.lists(st.sampled_from([*NAMES, "*.shop.svc.cluster.local", "x.example", "reviews.else", "ratings.shop"]), min_size=1, max_size=2, unique=True),
     st.lists(BLOCKS, min_size=1, max_size=2),
     st.sampled_from([{}, {"exportTo": ["."]}, {"gateways": ["gw"]}]),
 )  # fmt: skip
@@ -100,6 +100,7 @@ ENTRIES = st.builds(
         [
             {}, {"resolution": "STATIC", "endpoints": [{"address": "10.244.0.1"}], "addresses": ["10.0.0.0/24"]},
             {"resolution": "STATIC", "workloadSelector": {"labels": {"version": "v1"}}, "exportTo": ["."]},
+            {"resolution": "STATIC", "endpoints": [{"address": "10.244.0.2"}]},
         ]
     ),
 )  # fmt: skip
@@ -139,6 +140,7 @@ CLIENTS = (
     CLIENT,
     replace(CLIENT, id="t.else", namespace="else", address="10.244.9.9", labels={}),
     replace(CLIENT, id="p1.shop", address="10.244.0.1", labels={}),
+    replace(CLIENT, id="n.shop", address="10.244.9.8", answers_names=True),
 )
 
 
@@ -146,7 +148,7 @@ def told(configuration: Configuration, routes: list[str]) -> dict[tuple[str, str
     """(client, type, name): version of everything that the clients may hold."""
     out: dict[tuple[str, str, str], str] = {}
     for client in CLIENTS:
-        for type_url in (CLUSTER, LISTENER):
+        for type_url in (CLUSTER, LISTENER, NAME_TABLE):
             for made in configuration.all_of(type_url, client).values():
                 out[client.id, type_url, made.name] = made.version
         clusters = [name for _client, type_url, name in out if type_url == CLUSTER and _client == client.id]
