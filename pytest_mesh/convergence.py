@@ -5,6 +5,7 @@ It decides nothing about routes (``traffic.epoch``, ``traffic.gate``); it knows 
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,9 @@ from pytest_mesh.record import Record
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic import epoch
 from pytest_mesh.traffic.client import Send
+from pytest_mesh.traffic.configuration import difference
 from pytest_mesh.traffic.gate import Marked, at_port, pass_marked, pass_unmarked
-from pytest_mesh.traffic.proxies import Proxy, fingerprints, wait_endpoints
+from pytest_mesh.traffic.proxies import Proxy, fingerprint, raw_config_dumps, wait_endpoints
 
 __tracebackhide__ = hidden
 
@@ -53,6 +55,8 @@ class Convergence:
         self._clients: dict[str, Send] = {}
         self._stand_ins: list[readiness.Expected] = []
         self._marked: dict[tuple[str, str], Marked] = {}
+        self._before: dict[str, bytes] = {}
+        """Each proxy's configuration before the last change, unread."""
         self._unmarked = False
         self._epochs = 0
         self._prefix = secrets.token_hex(3)
@@ -112,11 +116,15 @@ class Convergence:
         policies = any(not str(one["apiVersion"]).startswith("networking.istio.io/") for one in _configuration(sent))
         unmarked = unmarked and (policies or not marked)
         proxies = tuple(self.proxies()) if unmarked else ()
+        # Nothing reads these unless the test fails: then they tell what the change changed.
+        before = raw_config_dumps(proxies or (self.proxies(list(self._clients)) if marked and self._clients else ()))
+        if marked or unmarked:
+            self._before = before
         pending = Pending(
             marked=tuple(marked),
             unmarked=unmarked,
             proxies=proxies,
-            before=fingerprints(proxies),
+            before={pod: fingerprint(json.loads(text)) for pod, text in before.items()} if unmarked else {},
             started=time.monotonic(),
         )
         self._unmarked = self._unmarked or unmarked
@@ -140,6 +148,14 @@ class Convergence:
             seconds = time.monotonic() - pending.started
             self._record.facts(**facts, gateSeconds=round(seconds, 3))
             self._record.monitor.waited("configuration in the proxies", seconds)
+
+    def changes(self, pod: str) -> str | None:
+        """Give what is otherwise in a proxy's configuration since before the last change; None where that is not known.
+
+        Raises ``Infrastructure`` where the proxy does not answer.
+        """
+        before = self._before.get(pod)
+        return None if before is None else difference(json.loads(before), self.proxy(pod).config_dump())
 
     # ------------------------------------------------------------ proxies
 

@@ -17,6 +17,7 @@ from pytest_mesh.convergence import Convergence
 from pytest_mesh.failures import Infrastructure, MeshFailure, Refused, hidden
 from pytest_mesh.kube import Execution, Kube, KubeError
 from pytest_mesh.record import Record
+from pytest_mesh.report.redaction import secret_values
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic.client import Client
 from pytest_mesh.traffic.proxies import Proxy
@@ -211,11 +212,12 @@ class MeshNamespace:
 
     def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> Json:
         """Give one object, of this namespace unless another is named; fails the test when it is absent."""
-        return inspection.get(self.kube, api_version, kind, name, namespace or self.name)
+        return self._noted(inspection.get(self.kube, api_version, kind, name, namespace or self.name))
 
     def find(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> Json | None:
         """Give one object, or None when it is absent."""
-        return inspection.find(self.kube, api_version, kind, name, namespace or self.name)
+        found = inspection.find(self.kube, api_version, kind, name, namespace or self.name)
+        return None if found is None else self._noted(found)
 
     def pods(self, **labels: str) -> list[Json]:
         """Give the namespace's Pods, those on their way out left out; ``labels`` select."""
@@ -237,6 +239,15 @@ class MeshNamespace:
         """Give the admin side of a pod's proxy; not applicable where the implementation names no port for it."""
         inspection.need(self.implementation, "admin_port")
         return self._convergence.proxy(pod)
+
+    def changes(self, pod: str) -> str:
+        """Give, as a unified diff, what the last ``apply`` or ``delete`` changed in the configuration of a pod's proxy.
+
+        Empty where nothing differs, and for a proxy that was not asked before it: one that started later, or (for
+        documents that carry the epoch's marker) one of a pod that is no client.
+        """
+        inspection.need(self.implementation, "admin_port")
+        return self._convergence.changes(pod) or ""
 
     def trust_bundle(self) -> str:
         """Give the PEM of the trust bundle that the mesh publishes in this namespace; waits for it."""
@@ -260,6 +271,11 @@ class MeshNamespace:
         self.record.facts(**facts)
 
     # ------------------------------------------------------------ inside
+
+    def _noted(self, document: Json) -> Json:
+        """Give the document; what it holds of secrets is known from now on."""
+        self.record.secrets |= secret_values([document])
+        return document
 
     def _labels(self, labels: Mapping[str, str] | None, *, inject: bool) -> dict[str, str]:
         if not inject and self.implementation.injection_labels:
@@ -299,6 +315,7 @@ class MeshNamespace:
         applied = []
         for plain, origin in found:
             document = self._of_revision(plain)
+            self._noted(document)
             if not dry_run:
                 self.record.applied.append(document)
             try:

@@ -20,6 +20,8 @@ class Record:
     evidence: dict[str, Any] = field(default_factory=dict)
     dropped: int = 0
     """Entries of the transcript that were too many."""
+    secrets: set[str] = field(default_factory=set)
+    """Values of Secrets that the test applied or read: taken out of whatever is written."""
     monitor: Monitor = SILENT
     """Whom long phases tell how far they are."""
 

@@ -17,7 +17,7 @@ from pytest_mesh.contracts import Cluster, Implementation, Json
 from pytest_mesh.implementations import commands
 from pytest_mesh.kube import Kube
 from pytest_mesh.namespace import MeshNamespace
-from pytest_mesh.report.redaction import redact, redact_text, secret_values, without
+from pytest_mesh.report.redaction import redact, redact_text, without
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,15 @@ def directory_of(root: Path, check: str) -> Path:
     return root / f"{name[:120] or 'check'}-{hashlib.sha256(check.encode()).hexdigest()[:6]}"
 
 
-def save(root: Path, check: str, failure: str, namespaces: list[MeshNamespace]) -> Path:
-    """Write everything that can be had; what cannot is said in its place. Never raises for the cluster's sake."""
-    hidden = secret_values(document for namespace in namespaces for document in namespace.record.applied)
+def save(
+    root: Path, check: str, failure: str, namespaces: list[MeshNamespace], secrets: frozenset[str] = frozenset()
+) -> Path:
+    """Write everything that can be had; what cannot is said in its place. Never raises for the cluster's sake.
+
+    Besides what looks like a secret, the values of Secrets that the namespaces' tests
+    applied or read are taken out, and ``secrets``.
+    """
+    hidden = secrets.union(*(namespace.record.secrets for namespace in namespaces))
     directory = directory_of(root, check)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     _Writer(directory, hidden).write("failure.txt", redact_text(failure))
@@ -98,6 +104,8 @@ def _save_pod(below: _Writer, namespace: MeshNamespace, pod: Json) -> None:
             f"{name}-config-dump.json",
             lambda: json.dumps(redact(namespace.proxy(name).config_dump()), indent=1),
         )
+    if implementation.admin_port:
+        below.attempt(f"{name}-config-diff.txt", lambda: redact_text(namespace.changes(name)), empty=False)
 
 
 def _told_by_command(namespace: MeshNamespace, pod: str) -> str:
@@ -157,14 +165,15 @@ class _Writer:
         self._directory = directory
         self._hidden = hidden
 
-    def attempt(self, name: str, read: Callable[[], str]) -> None:
-        """Write what ``read`` gives, or why it gave nothing."""
+    def attempt(self, name: str, read: Callable[[], str], *, empty: bool = True) -> None:
+        """Write what ``read`` gives, or why it could give nothing; ``empty=False`` makes no file of no text."""
         try:
             text = read()
         except Exception as error:  # noqa: BLE001 - evidence that cannot be had must not hide the failure
             _log.debug("bundle: %s: %s", name, error)
             text = redact_text(f"could not be read: {error}\n")
-        self.write(name, text)
+        if text or empty:
+            self.write(name, text)
 
     def write(self, name: str, text: str) -> None:
         """Write a file anew."""

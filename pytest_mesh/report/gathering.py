@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from pytest_mesh.kube import KubeError
 from pytest_mesh.report import writing
 from pytest_mesh.report.events import Events
 from pytest_mesh.report.page import shown
+from pytest_mesh.report.redaction import clean, clean_text, named_values
 from pytest_mesh.report.verdict import exit_code, outcome_of
 
 if TYPE_CHECKING:
@@ -50,9 +51,12 @@ def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
     state = item.stash[RECORDS]
     state.seconds += report.duration
     phase = report.when
+    told = (report.longreprtext, *(text for _, text in report.sections))
+    state.record.secrets |= {value for text in told for value in named_values(text)}
+    hidden = frozenset(state.record.secrets).union(*(one.record.secrets for one in state.namespaces))
     error = call.excinfo.value if call.excinfo is not None else None
     if report.failed and error is not None:
-        _note_failure(item, report, run, state, error)
+        _note_failure(item, report, run, state, error, hidden)
     elif report.skipped and state.outcome is None:
         reason = _skip_reason(report).removeprefix("Skipped: ")
         state.outcome = "not-applicable" if reason.startswith(NOT_APPLICABLE) else "skipped"
@@ -60,14 +64,20 @@ def note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
     elif report.passed and phase == "call" and state.outcome is None:
         state.outcome = "passed"
     if phase == "call" and report.outcome != "skipped":
-        vars(report)["mesh_line"] = evidence_line(state.record.evidence)
+        vars(report)["mesh_line"] = clean_text(evidence_line(state.record.evidence), hidden)
     if phase == "teardown":
-        _close(item, report, state)
-        vars(report)["mesh_waits"] = run.monitor.waits()
+        _close(item, report, state, hidden)
+        vars(report)["mesh_waits"] = [(seconds, clean_text(what, hidden)) for seconds, what in run.monitor.waits()]
+    _clean(report, hidden)
 
 
 def _note_failure(
-    item: pytest.Item, report: pytest.TestReport, run: Run, state: TestState, error: BaseException
+    item: pytest.Item,
+    report: pytest.TestReport,
+    run: Run,
+    state: TestState,
+    error: BaseException,
+    hidden: frozenset[str],
 ) -> None:
     outcome = outcome_of(error)
     # The first failure is the one to tell of, but a failure outweighs what is merely unproven.
@@ -88,7 +98,7 @@ def _note_failure(
     if not state.bundle and state.namespaces:
         from pytest_mesh.report import bundle
 
-        state.bundle = str(bundle.save(run.artifacts, check_name(item), report.longreprtext, state.namespaces))
+        state.bundle = str(bundle.save(run.artifacts, check_name(item), report.longreprtext, state.namespaces, hidden))
     if feature_of(item) or state.bundle:
         from pytest_mesh.report import story
 
@@ -113,17 +123,27 @@ def _waive(item: pytest.Item, report: pytest.TestReport, run: Run, state: TestSt
     return True
 
 
-def _close(item: pytest.Item, report: pytest.TestReport, state: TestState) -> None:
-    from pytest_mesh.report.redaction import redact, redact_text, secret_values, without
+def _clean(report: pytest.TestReport, hidden: Collection[str]) -> None:
+    """Take secrets out of what pytest and its plugins will write: the story of a failure, a skip's reason, the output."""
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, clean_text(reason, hidden))
+    elif report.longrepr is not None:
+        told = report.longreprtext
+        cleaned = clean_text(told, hidden)
+        if cleaned != told:  # only then: text has none of pytest's colours
+            report.longrepr = cleaned
+    report.sections = [(name, clean_text(text, hidden)) for name, text in report.sections]
 
-    hidden = secret_values(state.record.applied)
+
+def _close(item: pytest.Item, report: pytest.TestReport, state: TestState, hidden: Collection[str]) -> None:
     evidence = Evidence(
         check=check_name(item),
         feature=feature_of(item),
         outcome=state.outcome or "skipped",
         seconds=state.seconds,
-        facts=redact(_as_json(state.record.evidence)),
-        message=without(redact_text(state.message), hidden),
+        facts=clean(_as_json(state.record.evidence), hidden),
+        message=clean_text(state.message, hidden),
         bundle=state.bundle,
     )
     vars(report)["mesh_evidence"] = dataclasses.asdict(evidence)

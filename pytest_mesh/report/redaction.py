@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 GONE = "[redacted]"
@@ -18,12 +18,18 @@ _PATTERNS = (
     re.compile(r"\bLS0tLS1CRUdJTi[A-Za-z0-9+/]*(?:UFJJVkFURSBLRV|QUklWQVRFIEtFW|BSSVZBVEUgS0VZ)[A-Za-z0-9+/=]*"),
 )
 _NAMED = re.compile(
-    r"""(?ix) ( (?:(?:password|passwd|secret|token|credential|api[_-]?key|client-key-data)) ["']?
-        \s* [:=] \s* ) (?: "(?:[^"\\]|\\.)+" | '[^']+' | [^\s,;"'\[{}\]]{6,} )"""
+    r"""(?ix) ( (?:(?:password|passwd|secret|token|credential|cookie|api[_-]?key|client-key-data)) ["']?
+        \s* [:=] \s* ) ( "(?:[^"\\]|\\.)+" | '[^']+' | [^\s,;"'\[{}\]]{6,} )"""
 )
-_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+# A header as Python and JSON show it in a pair: ('cookie', '...').
+_PAIR = re.compile(
+    r"""(?ix) ( ["'] (?:authorization|proxy-authorization|cookie|set-cookie) ["'] \s* [:,] \s* ["'] ) ([^"']+)"""
+)
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+([A-Za-z0-9._~+/=-]{6,})")
 _SHORTEST = 6
 """Characters of the shortest value that is searched for by itself."""
+_LONG = 12
+"""Characters from which on a value that a name points at is searched for by itself: shorter ones may be plain words."""
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
@@ -32,7 +38,15 @@ def redact_text(text: str) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(GONE, text)
     text = _AUTHORIZATION.sub(rf"\1 {GONE}", text)
+    text = _PAIR.sub(rf"\1{GONE}", text)
     return _NAMED.sub(rf"\1{GONE}", text)
+
+
+def named_values(text: str) -> frozenset[str]:
+    """Give the values that names point at (``token: ...``), for places that lost the name: pytest cuts long values."""
+    found = {value.strip("\"'") for pattern in (_NAMED, _PAIR) for _, value in pattern.findall(text)}
+    found |= {value for _, value in _AUTHORIZATION.findall(text)}
+    return frozenset(one for one in found if len(one) >= _LONG and any(map(str.isdigit, one)))
 
 
 def redact(value: Any) -> Any:
@@ -72,6 +86,20 @@ def without(text: str, values: Iterable[str]) -> str:
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, GONE)
     return text
+
+
+def clean_text(text: str, values: Iterable[str]) -> str:
+    """Give text without what looks like a secret and without these very strings."""
+    return without(redact_text(text), values)
+
+
+def clean(value: Any, values: Collection[str]) -> Any:
+    """Give JSON without secrets (``redact``) and without these very strings, keys included."""
+    if isinstance(value, dict):
+        return {without(str(key), values): clean(item, values) for key, item in redact(value).items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item, values) for item in redact(value)]
+    return clean_text(value, values) if isinstance(value, str) else value
 
 
 def _is_secret(key: str, value: Any) -> bool:

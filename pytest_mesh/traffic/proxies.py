@@ -30,8 +30,12 @@ class Proxy:
 
     def config_dump(self) -> Json:
         """Give the configuration, endpoints included."""
-        dump: Json = json.loads(self.fetch("/config_dump?include_eds"))
+        dump: Json = json.loads(self.raw_config_dump())
         return dump
+
+    def raw_config_dump(self) -> bytes:
+        """Give the text of the configuration, unread: for what is kept and rarely looked at."""
+        return self.fetch("/config_dump?include_eds")
 
     def section(self, name: str) -> Json:
         """Give one part of the dump: ``Bootstrap``, ``Clusters``, ``Endpoints``, ``Listeners``, ``Routes``, ``Secrets``.
@@ -125,12 +129,12 @@ def wait_settled(proxies: Sequence[Proxy], before: dict[str, str], *, change_sec
     return all(resting.values())
 
 
-def fingerprints(proxies: Sequence[Proxy]) -> dict[str, str]:
-    """Give each proxy's digest by pod; one that does not answer is left out."""
+def raw_config_dumps(proxies: Sequence[Proxy]) -> dict[str, bytes]:
+    """Give each proxy's configuration by pod, unread; one that does not answer is left out."""
     found = {}
     for proxy in proxies:
         try:
-            found[proxy.pod] = fingerprint(proxy.config_dump())
+            found[proxy.pod] = proxy.raw_config_dump()
         except Infrastructure:
             continue
     return found
