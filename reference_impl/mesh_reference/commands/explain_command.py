@@ -19,7 +19,7 @@ from mesh_reference.manual import Manual
     cls=Manual,
     exit_codes={
         0: "the request reaches a cluster with endpoints or is answered by the proxy",
-        1: "it fails: 404 NR, 503 NC, 503 UH, or a reset",
+        1: "it fails: 404 NR, 503 NC, 503 UH, 403 of a policy, or a reset",
         2: "something could not be read; the rest is explained where that is possible",
     },
     examples=(
@@ -52,8 +52,9 @@ def command(
     """Say where one request would go, and which line decided it.
 
     Follows the request from a pod through Sidecar, listener, virtual host, route, VirtualService and delegate, what is done
-    to it on the way (fault, rewrite, redirect, direct response, headers, timeout, mirror, CORS), cluster and endpoints. Each
-    step says what decided and where that is written; routes that were tried and did not fit say why. Nothing is sent.
+    to it on the way (fault, rewrite, redirect, direct response, headers, timeout, mirror, CORS), cluster and endpoints, to what
+    the server's proxy says to it by PeerAuthentication and AuthorizationPolicy. Each step says what decided and where that is
+    written; routes and rules that were tried and did not fit say why. Nothing is sent.
 
     With -f, the mesh is made of the manifests alone: workloads stand for one injected pod each, and addresses that no
     manifest names are invented. Without -f, it is made of what the cluster's API server holds. A pod that a Gateway selects

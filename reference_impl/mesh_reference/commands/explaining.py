@@ -5,17 +5,18 @@ It reads configuration as generated and says which line of which resource decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mesh_reference import documents
-from mesh_reference.commands import route_effects
-from mesh_reference.commands.dump import chains, filters
+from mesh_reference.commands import chain_matching, route_effects
+from mesh_reference.commands.dump import filters
 from mesh_reference.commands.explanation import Answer, Explanation, Step
 from mesh_reference.commands.proxy_dump import of_proxy
 from mesh_reference.commands.route_matching import Request, conditions, misfit, normalized, virtual_host
 from mesh_reference.commands.route_origins import Blocks, Origins
-from mesh_reference.commands.summaries import config_of, each_endpoint
+from mesh_reference.commands.server_side import ServerSide, as_sent
+from mesh_reference.commands.summaries import config_of, each_endpoint, entries_of
 from mesh_reference.xds.targets import ClientTargets
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _TOLD = {
     "NC": "503 NC (no such cluster: the subset, port or host is not defined)",
     "UH": "503 UH (no healthy endpoint)",
     "FI": "injected by fault.abort",
+    "RBAC": "403, refused by the server's AuthorizationPolicy",
+    "UC": "the server's proxy closes the connection (503 UC for HTTP)",
 }
 
 
@@ -43,6 +46,8 @@ class Explainer:
         self.listeners = {str(item.get("name")): item for item in self.dump.listeners}
         self.tables = {str(item.get("name")): item for item in self.dump.routes}
         self.clusters = {str(item.get("name")): item for item in self.dump.clusters}
+        self.servers_say = ServerSide(mesh, proxy)
+        self.entries = entries_of(self.dump)
         self.servers: dict[str, list[tuple[str, str]]] = {}
         for cluster, address, health in each_endpoint(self.dump):
             self.servers.setdefault(cluster, []).append((address, health))
@@ -68,7 +73,7 @@ class _Walk:
         listener = self._listener()
         if listener is None:
             return self._outside()
-        chain = _chain(listener, self._request)
+        chain = chain_matching.outbound(listener, self._request)
         manager = next(filters(chain, "HttpConnectionManager"), None) if chain else None
         if manager is None:
             proxy = next(filters(chain, "TcpProxy"), {}) if chain else {}
@@ -81,6 +86,13 @@ class _Walk:
             return self._to_clusters(shares, {}, {})
         table = str((manager.get("rds") or {}).get("route_config_name", ""))
         self._say("listener", f"{listener['name']}: HTTP, route configuration {table}", self._gateway_place())
+        if self._proxy.is_gateway:
+            verdict = self._known.servers_say.at(chain or {}, self._request, self._gateway_port())
+            self._steps += verdict.steps
+            if verdict.flag:
+                return self._finish(
+                    "403, refused by the gateway's AuthorizationPolicy", (Answer(status=403, flag="RBAC"),)
+                )
         return self._virtual_host(table, self._known.tables.get(table, {}))
 
     def _limits(self) -> None:
@@ -92,11 +104,14 @@ class _Walk:
 
     def _listener(self) -> Json | None:
         """That of the called Service's address, or the one for every address of the port."""
-        gateway = self._mesh.configuration.view_key(self._proxy).gateway
-        # A gateway's pod may listen on another port than its Service.
-        port = dict(gateway[1]).get(self._request.port, self._request.port) if gateway else self._request.port
+        port = self._gateway_port()
         names = (f"{address}_{port}" for address in (*self._addresses(), "0.0.0.0"))
         return next((self._known.listeners[name] for name in names if name in self._known.listeners), None)
+
+    def _gateway_port(self) -> int:
+        """Where the proxy listens: a gateway's pod perhaps on another port than its Service."""
+        gateway = self._mesh.configuration.view_key(self._proxy).gateway
+        return dict(gateway[1]).get(self._request.port, self._request.port) if gateway else self._request.port
 
     def _addresses(self) -> tuple[str, ...]:
         scope = self._mesh.configuration.view(self._proxy).scope
@@ -175,7 +190,7 @@ class _Walk:
         if "route" not in route:
             self._say("route", "it has no action: Envoy answers 404", place)
             return self._finish(_TOLD["NR"], (Answer(status=404, flag="NR"),))
-        for step, text, field in _changes(route, self._request):
+        for step, text, field in route_effects.changes(route, self._request):
             self._say(step, text, written(field))
         return self._to_clusters(route_effects.shares(route["route"]), route, route["route"], written("route"))
 
@@ -205,7 +220,12 @@ class _Walk:
                 answers.append(Answer(share=part, status=status, flag="FI", response_headers=changed))
             if aborted < 1:
                 part = (1 - aborted) * weight / total
-                answers.append(self._answer(branch, route, action, name, flag, part))
+                answer = self._answer(branch, route, action, name, flag, part)
+                if flag:
+                    answers.append(answer)
+                else:
+                    served, ends[name] = self._served(answer, bool(action), ends[name])
+                    answers += served
         outcome = "; ".join(f"{name}: {text}" for name, text in ends.items())
         if len(set(ends.values())) == 1:
             outcome = next(iter(ends.values()))
@@ -231,6 +251,29 @@ class _Walk:
             request_headers=route_effects.request_headers(levels, self._request),
             response_headers=changed,
         )
+
+    def _served(self, answer: Answer, is_http: bool, end: str) -> tuple[list[Answer], str]:
+        """What the servers' proxies make of it, and how it ends in words: several answers where the pods disagree."""
+        known, request = self._known, self._request
+        sent = as_sent(request, answer.host, answer.path, answer.request_headers)
+        entries = known.entries.get(answer.cluster, ())
+        verdicts = known.servers_say.verdicts(known.clusters.get(answer.cluster, {}), entries, sent)
+        total = sum(verdicts.values())
+        out: list[Answer] = []
+        words: list[str] = []
+        for verdict, count in verdicts.items():
+            part = f"{count} of {total} endpoints: " if len(verdicts) > 1 else ""
+            for step in verdict.steps:
+                self._steps.append(replace(step, text=part + step.text))
+            words.append(part + (_TOLD[verdict.flag] if verdict.flag else end))
+            share = answer.share * count / total
+            if not verdict.flag:
+                out.append(replace(answer, share=share))
+            else:
+                status = 403 if verdict.flag == "RBAC" else 503 if is_http else 0
+                refused = Answer(status=status, flag=verdict.flag, cluster=answer.cluster)
+                out.append(replace(refused, share=share, response_headers=answer.response_headers))
+        return (out, "; ".join(words)) if out else ([answer], end)
 
     def _cluster(self, name: str, share: str, place: str) -> None:
         cluster = self._known.clusters.get(name)
@@ -308,8 +351,7 @@ class _Walk:
         return ""
 
     def _place(self, kind: str, namespace: str, name: str, path: Path = ("spec",)) -> str:
-        found = self._mesh.place(kind, namespace, name, path)
-        return found or f"{kind} {namespace}/{name} {documents.render(path)}"
+        return self._mesh.where(kind, namespace, name, path)
 
     def _say(self, name: str, text: str, place: str = "", passed_over: tuple[str, ...] = ()) -> None:
         self._steps.append(Step(name=name, text=text, place=place, passed_over=passed_over))
@@ -334,61 +376,3 @@ class _Walk:
             copies=tuple(route_effects.copies(found.get("route") or {})),
             delay=route_effects.delay(found),
         )
-
-
-def _chain(listener: Mapping[str, Any], request: Request) -> Json | None:
-    """The filter chain for plain HTTP, or for TLS with the host as its SNI; the default one last."""
-    tls = request.scheme == "https"
-    best: tuple[int, Json] | None = None
-    for chain in chains(listener):
-        match = chain.get("filter_chain_match") or {}
-        names = match.get("server_names") or ()
-        transport = match.get("transport_protocol", "")
-        if transport and (transport == "tls") != tls:
-            continue
-        if match.get("destination_port") not in {None, request.port}:
-            continue
-        if names and not (tls and any(_takes_name(str(name), request.host) for name in names)):
-            continue
-        if match.get("application_protocols") and tls and transport != "tls":
-            continue
-        rank = 4 * bool(names) + 2 * bool(match.get("application_protocols")) + bool(transport)
-        if best is None or rank > best[0]:
-            best = (rank, chain)
-    return best[1] if best else None
-
-
-def _takes_name(pattern: str, name: str) -> bool:
-    return name == pattern or (pattern.startswith("*") and name.endswith(pattern[1:]))
-
-
-def _changes(route: Json, request: Request) -> Iterator[tuple[str, str, str]]:
-    """(step, words, field of the block) for what the route does besides choosing where it goes."""
-    action = route.get("route") or {}
-    delay = route_effects.delay(route)
-    if delay is not None:
-        yield "fault", f"{100 * delay.share:g}% of requests wait {delay.seconds:g} s", "fault"
-    status, share = route_effects.abort(route)
-    if share:
-        yield "fault", f"{100 * share:g}% of requests get {status}", "fault"
-    path = route_effects.rewritten_path(route.get("match") or {}, action, request)
-    if path != request.path:
-        yield "rewrite", f"the path becomes {path}", "rewrite"
-    if action.get("host_rewrite_literal"):
-        yield "rewrite", f"the host becomes {action['host_rewrite_literal']}", "rewrite"
-    for name, value in route_effects.request_headers((route,), request).items():
-        yield (
-            "headers",
-            f"request header {name} " + (f"becomes {value}" if value is not None else "is removed"),
-            "headers",
-        )
-    for name, value in route_effects.response_headers((route,)).items():
-        yield (
-            "headers",
-            f"response header {name} " + (f"becomes {value}" if value is not None else "is removed"),
-            "headers",
-        )
-    if action.get("timeout") not in {None, "0s"}:
-        yield "timeout", f"after {action['timeout']} the client gets 504", "timeout"
-    for copied in route_effects.copies(action):
-        yield "mirror", f"{100 * copied.share:g}% of requests are copied to {copied.cluster}", "mirror"

@@ -27,7 +27,8 @@ class Step:
 class Answer:
     """One thing that may come of a request. ``share`` is of all such requests, 0 to 1.
 
-    ``status`` 0 = the workload's own answer; else the proxy answers it, and ``flag`` is Envoy's for why. ``host`` and
+    ``status`` 0 = the workload's own answer; else the proxy answers it, and ``flag`` is Envoy's for why (RBAC where the
+    server's proxy refuses it by AuthorizationPolicy). ``host`` and
     ``path`` are as the workload sees them. Headers: those that the mesh touches, after it did; None = removed. A response
     header's value is what the mesh makes of an answer that had no such header.
     """
@@ -89,8 +90,10 @@ class Explanation:
 
     @property
     def fails(self) -> bool:
-        """Does every such request end in 404 NR, 503 NC, 503 UH, 502 or a reset?"""
-        return bool(self.answers) and all(answer.flag in {"NR", "NC", "UH", "BH"} for answer in self.answers)
+        """Does every such request end in 404 NR, 503 NC, 503 UH, 502, 403 of a policy or a reset?"""
+        return bool(self.answers) and all(
+            answer.flag in {"NR", "NC", "UH", "BH", "RBAC", "UC"} for answer in self.answers
+        )
 
     def to_json(self) -> Json:
         out: Json = {

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mesh_reference import documents
 from mesh_reference.agent.environment import CONFIG_ANNOTATION, TRUE_WORDS
 from mesh_reference.errors import MeshError
 from mesh_reference.injection.proxy_config import ProxyConfigError, parse_proxy_config
@@ -94,6 +95,10 @@ class Mesh:
         """``file:line`` of a field of a resource, or "" when it came from no file."""
         origin = self.origins.get((kind, namespace, name))
         return origin.place(path) if origin else ""
+
+    def where(self, kind: str, namespace: str, name: str, path: Path) -> str:
+        """The same; of what came from no file the resource and its field."""
+        return self.place(kind, namespace, name, path) or f"{kind} {namespace}/{name} {documents.render(path)}"
 
 
 def _answers_names(pod: Json) -> bool:

@@ -23,18 +23,18 @@ _MAPS = frozenset({"filter_metadata", "typed_per_filter_config", "typed_extensio
 
 def of_proxy(configuration: Configuration, proxy: Proxy) -> Dump:
     """Everything that the proxy would be sent; the bootstrap and its secrets come from its agent and are not there."""
-    clusters = _bodies(configuration.all_of(CLUSTER, proxy).values())
-    listeners = _bodies(configuration.all_of(LISTENER, proxy).values())
+    clusters = bodies(configuration.all_of(CLUSTER, proxy).values())
+    listeners = bodies(configuration.all_of(LISTENER, proxy).values())
     asked = [cluster["name"] for cluster in clusters if cluster.get("type") == "EDS"]
     return Dump(
         clusters=clusters,
         listeners=listeners,
-        routes=_bodies(configuration.named(ROUTE, proxy, route_names(listeners)).values()),
-        endpoints=_bodies(configuration.named(ENDPOINT, proxy, asked).values()),
+        routes=bodies(configuration.named(ROUTE, proxy, route_names(listeners)).values()),
+        endpoints=bodies(configuration.named(ENDPOINT, proxy, asked).values()),
     )
 
 
-def _bodies(found: Iterable[Encoded]) -> tuple[Json, ...]:
+def bodies(found: Iterable[Encoded]) -> tuple[Json, ...]:
     """Each with its ``@type``, as in Envoy's dump. Equal resources give equal text: protobuf's maps have no order."""
     bodies = (json_format.MessageToDict(item.body, preserving_proto_field_name=True) for item in found)
     return tuple({name: _steady(value, name in _MAPS) for name, value in body.items()} for body in bodies)

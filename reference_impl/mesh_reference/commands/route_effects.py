@@ -191,3 +191,35 @@ def shares(action: Json) -> list[tuple[Json, int]]:
         return [({"name": str(action["cluster"])}, 1)]
     weighted = (action.get("weighted_clusters") or {}).get("clusters") or ()
     return [(item, int(item.get("weight") or 0)) for item in weighted if item.get("weight")]
+
+
+def changes(route: Json, request: Request) -> Iterator[tuple[str, str, str]]:
+    """(step, words, field of the block) for what the route does besides choosing where it goes."""
+    action = route.get("route") or {}
+    waits = delay(route)
+    if waits is not None:
+        yield "fault", f"{100 * waits.share:g}% of requests wait {waits.seconds:g} s", "fault"
+    status, share = abort(route)
+    if share:
+        yield "fault", f"{100 * share:g}% of requests get {status}", "fault"
+    path = rewritten_path(route.get("match") or {}, action, request)
+    if path != request.path:
+        yield "rewrite", f"the path becomes {path}", "rewrite"
+    if action.get("host_rewrite_literal"):
+        yield "rewrite", f"the host becomes {action['host_rewrite_literal']}", "rewrite"
+    for name, value in request_headers((route,), request).items():
+        yield (
+            "headers",
+            f"request header {name} " + (f"becomes {value}" if value is not None else "is removed"),
+            "headers",
+        )
+    for name, value in response_headers((route,)).items():
+        yield (
+            "headers",
+            f"response header {name} " + (f"becomes {value}" if value is not None else "is removed"),
+            "headers",
+        )
+    if action.get("timeout") not in {None, "0s"}:
+        yield "timeout", f"after {action['timeout']} the client gets 504", "timeout"
+    for copied in copies(action):
+        yield "mirror", f"{100 * copied.share:g}% of requests are copied to {copied.cluster}", "mirror"

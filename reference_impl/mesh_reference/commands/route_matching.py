@@ -157,7 +157,7 @@ def misfit(match: Json, request: Request) -> str:
     if problem:
         return problem
     for matcher in match.get("headers") or ():
-        problem = _header_misfit(matcher, request.values(str(matcher.get("name", ""))))
+        problem = header_misfit(matcher, request.values(str(matcher.get("name", ""))))
         if problem:
             return problem
     given: dict[str, str] = {}
@@ -187,7 +187,7 @@ def _path_misfit(match: Json, path: str) -> str:
     return "" if have.startswith(fold(prefix)) else f"the path does not begin with {prefix}"
 
 
-def _header_misfit(matcher: Json, values: tuple[str, ...]) -> str:
+def header_misfit(matcher: Json, values: tuple[str, ...]) -> str:
     """Of several lines each is looked at by itself, and one that fits is enough."""
     name, inverted = str(matcher.get("name", "")), bool(matcher.get("invert_match"))
     if "present_match" in matcher:
@@ -198,7 +198,7 @@ def _header_misfit(matcher: Json, values: tuple[str, ...]) -> str:
             # A missing header fits no matcher, not even an inverted one.
             return f"header {name} is missing"
         match = matcher.get("string_match") or {}
-        held = any(_fits(match, value) for value in values or ("",))
+        held = any(fits(match, value) for value in values or ("",))
         wanted = f"is {_words(match)}" if held else f"is not {_words(match)}"
     return "" if held != inverted else f"header {name} {wanted}"
 
@@ -211,12 +211,13 @@ def _query_misfit(matcher: Json, value: str | None) -> str:
         return ""
     return (
         ""
-        if _fits(matcher["string_match"], value)
+        if fits(matcher["string_match"], value)
         else f"query parameter {name} is not {_words(matcher['string_match'])}"
     )
 
 
-def _fits(match: Json, value: str) -> bool:
+def fits(match: Json, value: str) -> bool:
+    """Envoy's StringMatcher."""
     if match.get("ignore_case"):
         value = value.lower()
     if "exact" in match:

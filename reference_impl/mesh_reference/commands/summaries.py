@@ -194,6 +194,15 @@ def each_endpoint(dump: Dump) -> Iterator[tuple[str, str, str]]:
                 yield str(assignment.get("cluster_name", "")), _address(where), _health(health)
 
 
+def entries_of(dump: Dump) -> dict[str, list[Json]]:
+    """By cluster, the entries of its load assignment."""
+    found: dict[str, list[Json]] = {}
+    for assignment in dump.endpoints:
+        for locality in assignment.get("endpoints") or ():
+            found.setdefault(str(assignment.get("cluster_name", "")), []).extend(locality.get("lb_endpoints") or ())
+    return found
+
+
 def _address(where: Mapping[str, Any]) -> str:
     if "pipe" in where:
         return f"unix://{where['pipe'].get('path', '')}"

@@ -52,6 +52,37 @@ def compose(
 
     A selector in the root namespace is ignored there.
     """
+    scopes = _scopes(policies, namespace, labels, root_namespace)
+    mode = MtlsMode.PERMISSIVE
+    for scope in scopes:
+        if scope is not None and scope.mode is not MtlsMode.UNSET:
+            mode = scope.mode
+    workload = scopes[-1]
+    ports = tuple(
+        (port, found if found is not MtlsMode.UNSET else mode) for port, found in (workload.ports if workload else ())
+    )
+    return InboundMtls(mode=mode, ports=ports)
+
+
+def deciding(
+    policies: Iterable[PeerAuthentication], namespace: str, labels: Mapping[str, str], root_namespace: str, port: int
+) -> tuple[MtlsMode, PeerAuthentication | None, tuple[str | int, ...]]:
+    """What `compose` gives the port, the policy that says so and the field where it does; None = the default."""
+    scopes = _scopes(policies, namespace, labels, root_namespace)
+    workload = scopes[-1]
+    own = dict(workload.ports).get(port, MtlsMode.UNSET) if workload else MtlsMode.UNSET
+    if workload is not None and own is not MtlsMode.UNSET:
+        return own, workload, ("spec", "portLevelMtls", str(port), "mode")
+    for scope in reversed(scopes):
+        if scope is not None and scope.mode is not MtlsMode.UNSET:
+            return scope.mode, scope, ("spec", "mtls", "mode")
+    return MtlsMode.PERMISSIVE, None, ()
+
+
+def _scopes(
+    policies: Iterable[PeerAuthentication], namespace: str, labels: Mapping[str, str], root_namespace: str
+) -> tuple[PeerAuthentication | None, PeerAuthentication | None, PeerAuthentication | None]:
+    """The one of the mesh, of the namespace and of the workload: the oldest of each."""
     mesh: PeerAuthentication | None = None
     own: PeerAuthentication | None = None
     workload: PeerAuthentication | None = None
@@ -64,14 +95,7 @@ def compose(
             own = own or policy
         elif all(labels.get(key) == value for key, value in policy.selector):
             workload = workload or policy
-    mode = MtlsMode.PERMISSIVE
-    for scope in (mesh, own, workload):
-        if scope is not None and scope.mode is not MtlsMode.UNSET:
-            mode = scope.mode
-    ports = tuple(
-        (port, found if found is not MtlsMode.UNSET else mode) for port, found in (workload.ports if workload else ())
-    )
-    return InboundMtls(mode=mode, ports=ports)
+    return mesh, own, workload
 
 
 def read_peer_authentication(obj: Mapping[str, Any]) -> PeerAuthentication:

@@ -45,7 +45,8 @@ def test_the_outcome_is_what_a_client_would_see(url: str, headers: tuple[str, ..
 def test_each_step_names_the_line_that_decided_and_what_was_passed_over() -> None:
     steps = json.loads(explain("http://reviews/x", "-H", "x-version: v1", "-o", "json").stdout)["steps"]
     found = {step["step"]: step for step in steps}
-    assert [step["step"] for step in steps] == ["listener", "virtual host", "route", "cluster", "endpoints"]
+    names = ["listener", "virtual host", "route", "cluster", "endpoints", "authentication"]
+    assert [step["step"] for step in steps] == names
     assert found["route"]["place"] == f"{MESH}:{line_of('- headers:')}"
     assert "VirtualService shop/reviews http[3].match[1]" in found["route"]["text"]
     assert found["route"]["passedOver"] == [

@@ -20,6 +20,8 @@ from google.protobuf import json_format
 from memory_kube import resource
 
 from mesh_reference.ca.authority import Authority, Identity
+from mesh_reference.commands.rbac_matching import Caller, judge
+from mesh_reference.commands.route_matching import Request
 from mesh_reference.model.authorization_policies import compose, read_authorization_policy
 from mesh_reference.xds import authorization
 
@@ -298,3 +300,27 @@ def test_the_request_is_decided_as_the_policy_says(mesh: Mesh, name: str) -> Non
     wanted = {**CASES, **BYTES}[name][1]
 
     assert [mesh.is_admitted(name, request) for request, _ in wanted] == [admitted for _, admitted in wanted]
+
+
+@pytest.mark.parametrize("name", [*CASES, *BYTES])
+def test_explain_judges_as_envoy_does(name: str) -> None:
+    objects, wanted = {**CASES, **BYTES}[name]
+    policies = [read_authorization_policy(one) for one in json.loads(json.dumps(objects).replace(PORT, "8080"))]
+    made = authorization.filters(compose(policies, NAMESPACE, {}, "istio-system"), DOMAINS)
+    http = not name.startswith("bytes")
+    rules = [
+        json_format.MessageToDict(one, preserving_proto_field_name=True)["typed_config"].get("rules") or {}
+        for one in (made.http if http else made.network)
+    ]
+    for request, admitted in wanted:
+        asked = Request(
+            scheme="http",
+            host=request.get("host", "shop"),
+            port=80,
+            path=request.get("path", "/"),
+            method=request.get("method", "GET"),
+            headers=tuple((key, value) for key, value in request.items() if key.startswith("x-")),
+        )
+        identity = f"spiffe://{request.get('as', ANN)}"
+        caller = Caller(request=asked, identity=identity, address="127.0.0.1", port=8080, server="127.0.0.1")
+        assert all(judge(rule, caller).allowed for rule in rules) is admitted, request
