@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from pytest_mesh.contracts import Cluster, Json
+from pytest_mesh.extras import hint
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.hooks import Backend, ClusterRequest
 
@@ -50,7 +51,7 @@ def _local() -> tuple[ModuleType, ModuleType]:
         from pytest_mesh.clusters.local import cluster, doctor
     except ImportError as error:
         raise Infrastructure(
-            f"--mesh-cluster=local needs the extra 'local' ({error}): pip install 'pytest-mesh[local]'; "
+            f"--mesh-cluster=local needs the extra 'local' ({error}): {hint('local')}; "
             "without it: --mesh-cluster=existing"
         ) from error
     return cluster, doctor

@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from pytest_mesh.extras import hint
+
 _COMMANDS = {
     "cluster": ("pytest_mesh.clusters.local.command", "local"),
     "doctor": ("pytest_mesh.clusters.local.doctor_command", ""),
@@ -36,8 +38,8 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = import_module(module).command
         except ImportError as error:
-            hint = f": pip install 'pytest-mesh[{extra}]'" if extra else ""
-            raise click.ClickException(f"{cmd_name} cannot be loaded ({error}){hint}") from error
+            said = f": {hint(extra)}" if extra else ""
+            raise click.ClickException(f"{cmd_name} cannot be loaded ({error}){said}") from error
         return command
 
 

@@ -136,3 +136,11 @@ def test_the_file_of_the_page_is_the_one_of_the_example_package(tmp_path):
     )
 
     assert page == example
+
+
+def test_no_message_sends_anybody_to_the_other_project_of_our_name():
+    """On PyPI the name pytest-mesh is another project's: no installed code may say ``pip install pytest-mesh``."""
+    sources = [path for room in ("pytest_mesh", "conformance", "reference_impl") for path in (ROOT / room).rglob("*.py")]
+
+    assert len(sources) > 100
+    assert [path for path in sources if re.search(r"pip3? install[^\n]*pytest.mesh", path.read_text())] == []

@@ -72,9 +72,7 @@ class Office:
 def opened(namespace: MeshNamespace, workload: str) -> Iterator[Office]:
     """Give the service that a workload's proxy asks; not applicable where there is none."""
     if importlib.util.find_spec("grpc") is None:
-        pytest.skip(
-            f"{NOT_APPLICABLE}asking the certificate service needs grpcio: pip install 'pytest-mesh[reference]'"
-        )
+        pytest.skip(f"{NOT_APPLICABLE}asking the certificate service needs the PyPI package grpcio (extra [reference])")
     pod = namespace.pod(workload)
     address, audience = _address(pod), _audience(pod)
     if not (address and audience):

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from pytest_mesh.clusters.kind import images, logs, reaper, state
 from pytest_mesh.clusters.kind.programs import KindError, find, follow, output
 from pytest_mesh.contracts import Image, Json, Progress
+from pytest_mesh.extras import hint
 
 _READY_SECONDS: Final = 180
 _DELETE_SECONDS: Final = 120.0
@@ -167,7 +168,7 @@ class KindCluster:
             try:
                 import pytest_kind
             except ImportError as error:
-                raise KindError(f"pytest-kind is not installed ({error}): pip install 'pytest-mesh[kind]'") from error
+                raise KindError(f"pytest-kind is not installed ({error}): {hint('kind')}") from error
             kubectl = shutil.which("kubectl")
             with contextlib.chdir(self.directory):  # it makes a directory of its own where it stands
                 given = pytest_kind.KindCluster(

