@@ -54,6 +54,7 @@ class MeshNamespace:
         self.record = record
         self._bases = tuple(bases) or (Path.cwd(),)
         self._convergence = Convergence(name, kube, implementation, settings, record)
+        self._standing: dict[tuple[str, str, str], Json] = {}
 
     # ------------------------------------------------------------ workloads
 
@@ -146,7 +147,16 @@ class MeshNamespace:
         if inject:
             self._convergence.join(name, pod, send)
         control = partial(self._control, pod, seconds=CONTROL_SECONDS)
-        return Client(name, pod, send, partial(self._send_probe, pod), self.record, self.settings, control=control)
+        return Client(
+            name,
+            pod,
+            send,
+            partial(self._send_probe, pod),
+            self.record,
+            self.settings,
+            control=control,
+            namespace=self.name,
+        )
 
     # ------------------------------------------------------------ documents
 
@@ -197,6 +207,7 @@ class MeshNamespace:
             metadata = document["metadata"]
             resource = self.kube.resource(document["apiVersion"], document["kind"])
             self.kube.delete(resource.path(metadata.get("namespace") or self.name, metadata["name"]))
+            self._standing.pop(_key(document), None)
         self._convergence.pass_gate(pending)
 
     def kube_inject(self, source: sources.Source) -> list[Json]:
@@ -209,6 +220,11 @@ class MeshNamespace:
         return self.cluster.renamed(made, [contracts.WORKLOAD_IMAGE, *self.implementation.images])
 
     # ------------------------------------------------------------ what is there
+
+    @property
+    def standing(self) -> list[Json]:
+        """The documents that were applied here and not deleted again, as they were sent."""
+        return list(self._standing.values())
 
     def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> Json:
         """Give one object, of this namespace unless another is named; fails the test when it is absent."""
@@ -320,6 +336,8 @@ class MeshNamespace:
                 self.record.applied.append(document)
             try:
                 applied.append(self.kube.apply(document, namespace=self.name, dry_run=dry_run))
+                if not dry_run:
+                    self._standing[_key(document)] = document
             except KubeError as error:
                 where = f"{document['kind']} {document['metadata']['name']} ({origin})"
                 # RBAC's own refusal is this account's want of rights; a webhook's, which may be a 403 too, is the mesh's.
@@ -346,3 +364,8 @@ class MeshNamespace:
             seconds=self.settings.ready_seconds,
             monitor=self.record.monitor,
         )
+
+
+def _key(document: Json) -> tuple[str, str, str]:
+    metadata = document["metadata"]
+    return str(document["kind"]), str(metadata.get("namespace") or ""), str(metadata["name"])

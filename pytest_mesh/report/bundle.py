@@ -17,6 +17,7 @@ from pytest_mesh.contracts import Cluster, Implementation, Json
 from pytest_mesh.implementations import commands
 from pytest_mesh.kube import Kube
 from pytest_mesh.namespace import MeshNamespace
+from pytest_mesh.report import explaining
 from pytest_mesh.report.redaction import redact, redact_text, without
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,11 @@ def _save_namespace(below: _Writer, namespace: MeshNamespace) -> None:
         if record.dropped:
             lines.append(json.dumps({"dropped": record.dropped}))
         below.write("transcript.jsonl", "\n".join(lines) + "\n")
+    below.attempt(
+        "explanation.txt",
+        lambda: redact_text(explaining.explain(namespace.standing, namespace.name, record.transcript)),
+        empty=False,
+    )
     events = f"/api/v1/namespaces/{namespace.name}/events"
     below.attempt("events.txt", lambda: _events(namespace.kube.list(events)))
     pods: list[Json] = []

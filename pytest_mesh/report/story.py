@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_mesh.keys import check_name, feature_of
+from pytest_mesh.keys import RECORDS, check_name, feature_of
 from pytest_mesh.options import ROWS
+from pytest_mesh.report import explaining
 
 if TYPE_CHECKING:
     from pytest_mesh.run import Run
@@ -29,6 +30,9 @@ def lines(item: pytest.Item, run: Run, bundle: str) -> list[str]:
         rows, link = getattr(feature, "rows", ()), getattr(feature, "link", "")
         if link:
             told.append(f"rule {', '.join(rows)}: {link}" if rows else f"rule: {link}")
+    for namespace in item.stash[RECORDS].namespaces:
+        said = explaining.explain(namespace.standing, namespace.name, namespace.record.transcript, most=1)
+        told += said.rstrip().splitlines()
     if bundle:
         told.append(f"evidence is saved in {bundle}")
     told.append(f"again, alone: {again(item, run)}")

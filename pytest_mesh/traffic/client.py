@@ -65,6 +65,7 @@ class Client:
         settings: MeshSettings,
         *,
         control: Control | None = None,
+        namespace: str = "",
     ) -> None:
         self.name = name
         self.pod = pod
@@ -74,6 +75,7 @@ class Client:
         self._notebook = notebook
         self._settings = settings
         self._control = control
+        self._namespace = namespace
         self._sent = 0
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0) -> Response:
@@ -110,6 +112,7 @@ class Client:
         responses = [response_of(one, requests[one.request].method, requests[one.request].url) for one in observations]
         self._notebook.write(
             {
+                "namespace": self._namespace,
                 "client": self.name,
                 "batch": batch.to_json(),
                 "answers": [_summary(response) for response in responses[:50]],
@@ -142,6 +145,7 @@ class Client:
         counts = Counts.from_json(self._send(batch))
         self._notebook.write(
             {
+                "namespace": self._namespace,
                 "client": self.name,
                 "batch": batch.to_json(),
                 "counts": dict(counts.counts),
@@ -175,7 +179,13 @@ class Client:
             yield soak
         finally:
             soak.stop()
-            self._notebook.write({"client": self.name, "soak": [asdict(lane) for lane in soak.seen.values()]})
+            self._notebook.write(
+                {
+                    "namespace": self._namespace,
+                    "client": self.name,
+                    "soak": [asdict(lane) for lane in soak.seen.values()],
+                }
+            )
 
     def probe(
         self,
@@ -211,6 +221,7 @@ class Client:
         handshake = handshake_of(self._probe(arguments))
         self._notebook.write(
             {
+                "namespace": self._namespace,
                 "client": self.name,
                 "probe": f"{host}:{port}",
                 "serverName": server_name,
