@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio istio-local istio-kind differential browser own-mesh docs openssl-agreement explain-agreement istioctl-agreement fuzz mutants injection lint types layers validation-live bench debian coverage clean
+.PHONY: help conformance test kind istio istio-local istio-kind differential browser own-mesh docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -100,6 +100,9 @@ layers: $(STAMP) ## import-linter: the laws of the design
 
 explain-agreement: debian $(STAMP) ## 2,000 generated requests of each of three seeds: refmesh explain beside real Envoys (docs/commands.md)
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_agreement.py' -s $(ARGS)
+
+commands-live: debian $(STAMP) ## The commands against a running mesh; istioctl's own proxy-status where MESH_ISTIO_BIN or PATH has it
+	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_commands.py' --mesh-cluster=local --mesh-implementation=reference $(ARGS)
 
 istioctl-agreement: debian $(STAMP) ## Tables and findings of refmesh beside a real istioctl (MESH_ISTIO_BIN or PATH; skipped without it)
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_istioctl.py' $(ARGS)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mesh_reference import documents
+from mesh_reference import documents, manifest_files
 from mesh_reference.commands import core_shapes, dump
 from mesh_reference.commands.manifests_mesh import Mesh, of_documents, of_objects
 from mesh_reference.errors import ApiFailure, MeshError
@@ -22,7 +21,6 @@ Json = dict[str, Any]
 Result = TypeVar("Result")
 
 _GOODBYE_SECONDS = 0.1
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class SourceError(MeshError):
@@ -33,13 +31,11 @@ def read_documents(names: tuple[str, ...]) -> tuple[list[documents.Document], li
     """The documents of files, of all files below a directory, or of ``-``; and what could not be read, one line each."""
     found: list[documents.Document] = []
     problems: list[str] = []
-    for file in _files(names, problems):
-        try:
-            text = read_text(file)
-        except SourceError as problem:
-            problems.append(str(problem))
+    for manifest in manifest_files.each(names):
+        if isinstance(manifest, manifest_files.UnreadableError):
+            problems.append(str(manifest))
             continue
-        for item in documents.each(text, file):
+        for item in documents.each(manifest.text, manifest.name):
             if isinstance(item, documents.DocumentError):
                 problems.append(str(item))
             elif item.value is not None:
@@ -80,34 +76,13 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list)
 
 
-def _files(names: tuple[str, ...], problems: list[str]) -> Iterator[str]:
-    for name in names:
-        path = Path(name)
-        if name == "-" or not path.is_dir():
-            yield name
-            continue
-        below = [str(item) for item in sorted(path.rglob("*")) if item.suffix in _SUFFIXES and item.is_file()]
-        if not below:
-            problems.append(f"{name}: no {', '.join(_SUFFIXES)} file in this directory")
-        yield from below
-
-
-def read_text(name: str) -> str:
-    """A file's text, or standard input for ``-``. Raises `SourceError`."""
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return data.decode("utf-8-sig")
-    except OSError as problem:
-        raise SourceError(f"{name}: {problem.strerror}") from problem
-    except UnicodeDecodeError as problem:
-        raise SourceError(f"{name}: not UTF-8 text") from problem
-
-
 def read_dump(name: str) -> tuple[dump.Dump, Json]:
     """A config dump in a file, and its JSON. Raises `SourceError`."""
     try:
-        value = json.loads(read_text(name))
+        value = json.loads(manifest_files.read(name))
         return dump.read(value), value
+    except manifest_files.UnreadableError as problem:
+        raise SourceError(str(problem)) from problem
     except (ValueError, RecursionError) as problem:
         raise SourceError(f"{name}: not JSON: {problem}") from problem
     except dump.DumpError as problem:

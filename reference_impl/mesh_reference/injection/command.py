@@ -13,7 +13,7 @@ from typing import IO
 
 import click
 
-from mesh_reference import documents
+from mesh_reference import documents, manifest_files
 from mesh_reference.errors import MeshError
 from mesh_reference.injection.settings import InjectionSettings
 from mesh_reference.injection.workloads import inject_object
@@ -41,7 +41,7 @@ _REFUSED, _UNREADABLE = 1, 2
     multiple=True,
     required=True,
     type=click.Path(allow_dash=True),
-    help="A manifest, or - for stdin.",
+    help="A manifest, a directory, or - for stdin.",
 )
 @click.option(
     "-o", "--output", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="A file; - is stdout."
@@ -70,15 +70,12 @@ def command(
     """
     settings = _settings(mesh_config, revision, native_sidecar=native_sidecar)
     exit_code = 0
-    for name in names:
-        try:
-            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as problem:
-            reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
-            click.echo(f"{name}: {reason}", err=True)
+    for found in manifest_files.each(names):
+        if isinstance(found, manifest_files.UnreadableError):
+            click.echo(str(found), err=True)
             exit_code = _UNREADABLE
-            continue
-        exit_code = max(exit_code, _inject(text, name, namespace, settings, output))
+        else:
+            exit_code = max(exit_code, _inject(found.text, found.name, namespace, settings, output))
     sys.exit(exit_code)
 
 

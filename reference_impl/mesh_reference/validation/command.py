@@ -8,17 +8,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
-from mesh_reference import documents
+from mesh_reference import documents, manifest_files
 from mesh_reference.manual import Manual
 from mesh_reference.validation import galley
 from mesh_reference.validation.findings import Finding
 
-_SUFFIXES = (".yaml", ".yml", ".json")
 _REFUSED, _UNREADABLE = 1, 2
 
 
@@ -56,9 +54,11 @@ def command(names: tuple[str, ...], namespace: str, output: str) -> None:
     Kinds of other API groups are passed over.
     """
     report = _Report(namespace)
-    for name in names:
-        for source, text in _texts(name, report):
-            report.take(text, source)
+    for found in manifest_files.each(names):
+        if isinstance(found, manifest_files.UnreadableError):
+            report.unreadable.append((found.name, 1, 1, found.problem))
+        else:
+            report.take(found.text, found.name)
     if output == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
     elif output == "yaml":
@@ -133,31 +133,6 @@ class _Report:
                 for source, line, column, problem in self.unreadable
             ],
         }
-
-
-def _texts(name: str, report: _Report) -> Iterator[tuple[str, str]]:
-    if name == "-":
-        yield from _one("-", sys.stdin.buffer.read, report)
-        return
-    path = Path(name)
-    if not path.is_dir():
-        yield from _one(name, path.read_bytes, report)
-        return
-    files = [found for found in sorted(path.rglob("*")) if found.suffix in _SUFFIXES and found.is_file()]
-    if not files:
-        report.unreadable.append((name, 1, 1, f"the directory holds no file that ends in {', '.join(_SUFFIXES)}"))
-    for found in files:
-        yield from _one(str(found), found.read_bytes, report)
-
-
-def _one(source: str, read: Any, report: _Report) -> Iterator[tuple[str, str]]:
-    try:
-        text = read().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
-        report.unreadable.append((source, 1, 1, reason or str(problem)))
-        return
-    yield source, text
 
 
 def _resources(value: Any) -> Iterator[tuple[Any, documents.Path]]:

@@ -16,6 +16,7 @@ from google.protobuf import json_format
 
 from mesh_reference.ca.authentication import REFUSAL, AuthenticationError
 from mesh_reference.model.proxies import Proxy, UnknownNode, read_node
+from mesh_reference.xds import status_streams
 from mesh_reference.xds.dialects import SERVICE, Delta, Dialect, StateOfTheWorld
 from mesh_reference.xds.session import Session
 
@@ -61,6 +62,9 @@ class _Service:
             caller = await self._caller(context)
             first = await anext(aiter(requests), None)
             if first is None:
+                return
+            if first.type_url in status_streams.TYPES and isinstance(dialect, StateOfTheWorld):
+                await status_streams.serve(first, requests, context, self._hub, caller)
                 return
             proxy = await self._proxy(first, caller, context)
             limits = self._hub.configuration.settings

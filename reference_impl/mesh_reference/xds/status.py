@@ -80,11 +80,26 @@ def config_dump(hub: Hub, proxy_id: str) -> Json | None:
         found = (
             hub.configuration.all_of(type_url, session.proxy)
             if subscription.wildcard
-            else hub.configuration.named(type_url, session.proxy, sorted(subscription.names))
+            else hub.configuration.named(
+                type_url, session.proxy, sorted(subscription.names), splits=session.dialect.splits_routes
+            )
         )
         entries = [_entry(type_url, field, made) for made in found.values()]
+        if type_url == ROUTE and session.dialect.splits_routes:
+            for entry in entries:
+                _fill(entry[field], hub, session)
         configs.append({"@type": f"type.googleapis.com/envoy.admin.v3.{kind}", section: entries})
     return {"configs": configs}
+
+
+def _fill(table: Json, hub: Hub, session: Session) -> None:
+    """With the virtual hosts that come one by one, by name, as Envoy shows them."""
+    if "vhds" in table:
+        found = hub.configuration.view(session.proxy).virtual_hosts([table["name"]])
+        bodies = [json_format.MessageToDict(made.body, preserving_proto_field_name=True) for made in found.values()]
+        for body in bodies:
+            body.pop("@type", None)
+        table["virtual_hosts"] = sorted(bodies, key=lambda host: str(host["name"]))
 
 
 def _entry(type_url: str, field: str, made: Encoded) -> Json:

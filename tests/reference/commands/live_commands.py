@@ -1,11 +1,14 @@
 """The commands against a running mesh. Not among the quick tests: it brings up the embedded cluster.
 
-Run it by name: ``pytest tests/reference/commands/live_commands.py --mesh-fresh``.
+``make commands-live``. istioctl's own proxy-status is asked where MESH_ISTIO_BIN or PATH has an istioctl.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -45,6 +48,10 @@ REFUSED = {
     ),
 }
 
+ISTIOCTL = shutil.which(
+    "istioctl", path=os.pathsep.join([os.environ.get("MESH_ISTIO_BIN", ""), os.environ.get("PATH", "")])
+)
+
 
 def run(kubeconfig: Any, *arguments: str) -> Result:
     return CliRunner().invoke(main, [*arguments, "--kubeconfig", str(kubeconfig)])
@@ -83,3 +90,26 @@ def test_the_cluster_refuses_with_the_text_of_validate(mesh_namespace: Any, text
     mesh_namespace.assert_refused(document, text)
     offline = CliRunner().invoke(main, ["validate", "-f", "-"], input=json.dumps(document))
     assert text in offline.stdout
+
+
+@pytest.mark.skipif(
+    ISTIOCTL is None, reason="NOT ASKED: no istioctl in MESH_ISTIO_BIN or PATH; build it from Istio's module"
+)
+def test_istioctl_itself_gets_the_status_of_this_mesh(mesh_namespace: Any, mesh_cluster: Any) -> None:
+    mesh_namespace.client("tester")
+    pod = f"{mesh_namespace.pod('tester')['metadata']['name']}.{mesh_namespace.name}"
+
+    def istioctl(*arguments: str) -> str:
+        argv = [str(ISTIOCTL), "--kubeconfig", str(mesh_cluster.kubeconfig), *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    [row] = [line.split() for line in istioctl("proxy-status").splitlines() if line.startswith(pod)]
+    ours = run(mesh_cluster.kubeconfig, "proxy-status").stdout
+    [own] = [line.split() for line in ours.splitlines() if line.startswith(pod)]
+    assert row == own
+    compared = istioctl("proxy-status", pod)
+    assert "Clusters Match" in compared
+    assert "Listeners Match" in compared
+    assert "Routes Match" in compared

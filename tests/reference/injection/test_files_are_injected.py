@@ -266,3 +266,16 @@ def test_an_unknown_field_of_the_mesh_config_is_refused(tmp_path: Any) -> None: 
     result = run("a: b", "--meshConfigFile", str(config))
     assert result.exit_code == 2
     assert 'did you mean "trustDomain"?' in result.stderr
+
+
+def test_every_manifest_below_a_directory_is_injected_in_the_order_of_paths(tmp_path):  # IK6
+    for name in ("b/2.yaml", "a.yml", "b/1.json"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "{file.stem}"}}}}\n')
+    (tmp_path / "notes.txt").write_text("not a manifest")
+    result = CliRunner().invoke(main, ["kube-inject", "-f", str(tmp_path)])
+    assert [line for line in result.stdout.splitlines() if "name" in line] == [
+        f'{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "{name}"}}}}' for name in ("a", "1", "2")
+    ]
+    assert result.exit_code == 0
