@@ -110,7 +110,7 @@ istioctl-agreement: debian $(STAMP) ## Tables and findings of refmesh beside a r
 validation-live: debian $(STAMP) ## Bad documents against the running mesh; istioctl and kube-apiserver where MESH_ISTIO_BIN, MESH_KUBE_APISERVER, MESH_ETCD name them
 	$(BIN)/pytest tests/reference/validation --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
 
-bench: debian $(STAMP) ## Benchmarks (figures: docs/performance.md)
+bench: debian $(STAMP) ## Benchmarks (figures: docs/performance.md); with MESH_ISTIO_BIN the real istiod beside the reference
 	$(BIN)/pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)
 
 coverage: debian $(STAMP) ## Branch coverage of the quick tests

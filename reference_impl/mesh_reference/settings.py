@@ -36,6 +36,8 @@ class Settings:
     monitoring_port: int = 15014
     webhook_port: int = 15017
     http_port: int = 8080
+    certificate_port: int | None = None
+    """CA over mutual TLS, for callers whose proof is a certificate of this mesh; None = closed."""
 
     pod_name: str = "istiod"
     pod_namespace: str = "istio-system"
@@ -52,8 +54,10 @@ class Settings:
     """A push waits until no event came for this long..."""
     debounce_max: float = 0.1
     """...but never longer than this after the first event."""
-    debounce_pace: float = 0.05
-    """While changes keep coming, pushes are this far apart, and up to four times as far."""
+    debounce_stream: float = 0.05
+    """While changes keep coming, a push waits for this long a quiet..."""
+    debounce_stream_max: float = 0.5
+    """...but never longer than this after the first event."""
 
     shutdown_grace: float = 2.0
     """How long open streams may live on after SIGTERM."""

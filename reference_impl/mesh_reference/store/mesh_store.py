@@ -53,7 +53,6 @@ class MeshStore:
         self._first_event = 0.0
         self._last_event = 0.0
         self._last_update = 0.0
-        self._pace = settings.debounce_pace
         self._changed = asyncio.Event()
         self._unsynced = {resource.plural for resource in (*self._scope.watched, *WATCHED)}
         self.synced = asyncio.Event()
@@ -98,17 +97,15 @@ class MeshStore:
         self.note(EVERYTHING)
 
     async def updates(self) -> AsyncIterator[Update]:
-        """Yield a snapshot after each burst of changes: quiet for ``debounce_quiet``, or ``debounce_max`` at the latest.
+        """Yield a snapshot after each burst of changes.
 
-        A change that comes alone goes out at once; under a stream of changes updates keep ``debounce_pace`` apart, then
-        twice and four times as long.
+        A change that comes alone goes out after ``debounce_quiet``. One that comes within ``debounce_stream`` of the last
+        update is of a stream: it waits for that long a quiet, and no longer than ``debounce_stream_max``.
         """
-        loop, least = asyncio.get_running_loop(), self._settings.debounce_pace
+        loop = asyncio.get_running_loop()
         while True:
             await self._changed.wait()
             await self._settle()
-            streaming = loop.time() - self._last_update < 2 * self._pace
-            self._pace = min(2 * self._pace, 4 * least) if streaming else least
             self._last_update = loop.time()
             self._changed.clear()
             change, self._pending = self._pending, NOTHING
@@ -117,11 +114,18 @@ class MeshStore:
     async def _settle(self) -> None:
         """Wait for quiet. A route to a subset that is not there yet waits longer: its DestinationRule may be on the way."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + max(self._settings.debounce_max, self._pace)
+        known = self._settings
+        streaming = self._first_event - self._last_update < known.debounce_stream
+        quiet, longest = (
+            (known.debounce_stream, known.debounce_stream_max)
+            if streaming
+            else (known.debounce_quiet, known.debounce_max)
+        )
+        deadline = self._first_event + longest
         while True:
-            until = max(self._last_event + self._settings.debounce_quiet, self._last_update + self._pace)
+            until = self._last_event + quiet
             if self.index.refers_to_nothing(self._pending):
-                until = max(until, loop.time() + self._settings.debounce_quiet)
+                until = max(until, min(loop.time() + known.debounce_quiet, self._first_event + known.debounce_max))
             pause = min(until, deadline) - loop.time()
             if pause <= 0:
                 return
