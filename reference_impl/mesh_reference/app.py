@@ -70,6 +70,8 @@ class Ports:
     monitoring: int = 0
     webhook: int = 0
     http: int = 0
+    certificates: int = 0
+    """0 where it is closed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,12 +174,20 @@ class Istiod:
         ads.register(secure, self.hub, authenticator)
         trusted = trusted_node_accounts(self.environment)
         nodes = NodeProxies(self.kube, trusted) if trusted else None
-        for server in (plain, secure):
+        servers = [plain, secure]
+        for server in servers:
             serving.register(server, authority, authenticator, self.settings, nodes=nodes)
         host = self.settings.listen_host
+        if self.settings.certificate_port is not None:
+            # A port of its own: Python's gRPC asks everybody for a certificate, or nobody.
+            mutual = grpc.aio.server(options=options)
+            serving.register(mutual, authority, authenticator, self.settings, client_certificates=True, nodes=nodes)
+            address = f"{host}:{self.settings.certificate_port}"
+            self.ports.certificates = mutual.add_secure_port(address, own.grpc_credentials(client_certificates=True))
+            servers.append(mutual)
         self.ports.xds = plain.add_insecure_port(f"{host}:{self.settings.xds_port}")
         self.ports.secure = secure.add_secure_port(f"{host}:{self.settings.secure_port}", own.grpc_credentials())
-        for server in (plain, secure):
+        for server in servers:
             await server.start()
             stack.push_async_callback(server.stop, self.settings.shutdown_grace)
         if self.hub is not None:

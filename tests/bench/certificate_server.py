@@ -1,33 +1,31 @@
 """Citadel of a benchmark, in a process of its own: the certificate service over plaintext gRPC, whose callers are known by their tokens.
 
 Run as ``python certificate_server.py ALGORITHM``; writes its port, then for each line that it reads one line of JSON:
-the yardstick, CPU seconds so far, resident MiB, requests, issued, TokenReviews. ALGORITHM is of the root (``ECDSA-P256``, ``RSA-2048``).
+CPU seconds so far, resident MiB, requests, issued, TokenReviews. ALGORITHM is of the root (``ECDSA-P256``, ``RSA-2048``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-import logging
 import resource
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from mesh_reference import log_lines
 from mesh_reference.app import GRPC_OPTIONS
+from mesh_reference.app_command import COLLECT_AFTER
 from mesh_reference.ca import metrics, serving
 from mesh_reference.ca.authentication import AUDIENCE, GROUP, POD_NAME, POD_UID, Authenticator
 from mesh_reference.ca.authority import Authority
 from mesh_reference.ca.succession import Succession
 from mesh_reference.settings import Settings
-
-YARDSTICK = 3000
 
 
 class Tokens:
@@ -50,17 +48,6 @@ class Tokens:
         return {"authenticated": True, "audiences": [AUDIENCE], "user": user}
 
 
-def yardstick() -> float:
-    """How many certificates for a CPU second the library makes here and now, P-256 by P-256, without anything around it."""
-    authority = Authority.create("cluster.local", now=datetime.now(UTC))
-    key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    names = [x509.UniformResourceIdentifier("spiffe://cluster.local/ns/shop/sa/reviews")]
-    now, began = datetime.now(UTC), time.process_time()
-    for _ in range(YARDSTICK):
-        authority._leaf(public_key=key, subject=x509.Name([]), names=names, ttl=timedelta(days=1), now=now)
-    return YARDSTICK / (time.process_time() - began)
-
-
 def resident_mib() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
@@ -68,7 +55,8 @@ def resident_mib() -> float:
 
 async def main(algorithm: Any, review_seconds: float) -> None:
     # Every issue is logged in life, so it is here: the line is made, and thrown away by the file.
-    logging.basicConfig(stream=Path("/dev/null").open("w"), level=logging.INFO)  # noqa: SIM115, ASYNC230
+    log_lines.configure("info", Path("/dev/null").open("w"))  # noqa: SIM115, ASYNC230
+    gc.set_threshold(*COLLECT_AFTER)
     authority = Authority.create("cluster.local", now=datetime.now(UTC), algorithm=algorithm)
     tokens, settings = Tokens(review_seconds), Settings()
     server = grpc.aio.server(options=GRPC_OPTIONS)
@@ -77,16 +65,13 @@ async def main(algorithm: Any, review_seconds: float) -> None:
     await server.start()
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
-        # The yardstick is no part of the work: whoever asks takes the end of one answer and the beginning of the next.
         said = {
             "cpu": time.process_time(),
-            "yardstick": yardstick(),
             "mib": resident_mib(),
             "requests": metrics.REQUESTS._value.get(),
             "issued": metrics.ISSUED._value.get(),
             "reviews": tokens.reviews,
         }
-        said["cpuAfter"] = time.process_time()
         print(json.dumps(said), flush=True)  # noqa: T201
     await server.stop(None)
 

@@ -1,8 +1,8 @@
 """Agents of a benchmark, in a process of their own: each has a channel, a key and a token, and asks for its certificate.
 
 Run as ``python fake_agents.py PORT AGENTS ROUNDS AT_ONCE CHANNELS``: every agent asks ROUNDS times, AT_ONCE requests are under way,
-over CHANNELS connections. Waits for a line on its standard input, then works; writes one line of JSON: seconds, answered,
-distinct leaves, refusals by code, longest wait.
+over CHANNELS connections. For each line on its standard input it does so once, and writes one line of JSON: seconds, answered,
+distinct leaves of all that it got so far, refusals by code, longest wait.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 import grpc
 from cryptography import x509
@@ -40,36 +41,42 @@ async def main(port: int, agents: int, rounds: int, at_once: int, channels: int)
     calls = [
         channel.unary_unary(METHOD, response_deserializer=IstioCertificateResponse.FromString) for channel in opened
     ]
-    work = iter([(agent, turn) for turn in range(rounds) for agent in range(agents)])
-    leaves: Counter[str] = Counter()
-    refused: Counter[str] = Counter()
-    longest = 0.0
+    distinct: set[str] = set()
+
+    async def turn() -> dict[str, Any]:
+        work = iter([agent for _ in range(rounds) for agent in range(agents)])
+        refused: Counter[str] = Counter()
+        answered, longest = 0, 0.0
+
+        async def lane() -> None:
+            nonlocal answered, longest
+            for agent in work:
+                metadata = (("authorization", f"Bearer pod-{agent}"), ("clusterid", "Kubernetes"))
+                began = time.monotonic()
+                try:
+                    got = await calls[agent % channels](requests[agent % len(requests)], metadata=metadata, timeout=120)
+                except grpc.aio.AioRpcError as error:
+                    refused[f"{error.code().name}: {error.details()}"] += 1
+                else:
+                    answered += 1
+                    distinct.add(got.cert_chain[0])
+                longest = max(longest, time.monotonic() - began)
+
+        started = time.monotonic()
+        await asyncio.gather(*itertools.starmap(lane, [()] * at_once))
+        seconds = time.monotonic() - started
+        return {
+            "seconds": seconds,
+            "answered": answered,
+            "distinct": len(distinct),
+            "refused": dict(refused),
+            "longest": longest,
+        }
+
     print("ready", flush=True)  # noqa: T201
-    sys.stdin.readline()
-
-    async def lane() -> None:
-        nonlocal longest
-        for agent, _turn in work:
-            metadata = (("authorization", f"Bearer pod-{agent}"), ("clusterid", "Kubernetes"))
-            started = time.monotonic()
-            try:
-                answer = await calls[agent % channels](requests[agent % len(requests)], metadata=metadata, timeout=120)
-            except grpc.aio.AioRpcError as error:
-                refused[f"{error.code().name}: {error.details()}"] += 1
-            else:
-                leaves[answer.cert_chain[0]] += 1
-            longest = max(longest, time.monotonic() - started)
-
-    started = time.monotonic()
-    await asyncio.gather(*itertools.starmap(lane, [()] * at_once))
-    said = {
-        "seconds": time.monotonic() - started,
-        "answered": sum(leaves.values()),
-        "distinct": len(leaves),
-        "refused": dict(refused),
-        "longest": longest,
-    }
-    print(json.dumps(said), flush=True)  # noqa: T201
+    loop = asyncio.get_running_loop()
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps(await turn()), flush=True)  # noqa: T201
     for channel in opened:
         await channel.close()
 

@@ -10,6 +10,7 @@ import contextlib
 import ssl
 import tempfile
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,15 @@ class ServerIdentity:
         self._known = succession.current
         self.chain_pem, self._key_pem = succession.issue_server_certificate(self._dns_names, ttl=LIFETIME)
 
-    def grpc_credentials(self) -> grpc.ServerCredentials:
-        """Give credentials that show the certificate in force at each handshake. No client certificate is asked for."""
-        return grpc.dynamic_ssl_server_credentials(self._configuration(), self._configuration)
+    def grpc_credentials(self, *, client_certificates: bool = False) -> grpc.ServerCredentials:
+        """Give credentials that show the certificate in force at each handshake.
+
+        ``client_certificates``: a client must show one, too, that leads to a root in force.
+        """
+        configuration = partial(self._configuration, with_roots=client_certificates)
+        return grpc.dynamic_ssl_server_credentials(
+            configuration(), configuration, require_client_authentication=client_certificates
+        )
 
     def tls_context(self) -> ssl.SSLContext:
         """Give a context that shows the certificate in force at each handshake."""
@@ -59,8 +66,9 @@ class ServerIdentity:
         for context in self._contexts:
             self._load(context)
 
-    def _configuration(self) -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration([(self._key_pem.encode(), self.chain_pem.encode())])
+    def _configuration(self, *, with_roots: bool) -> grpc.ServerCertificateConfiguration:
+        roots = self._succession.root_pem.encode() if with_roots else None
+        return grpc.ssl_server_certificate_configuration([(self._key_pem.encode(), self.chain_pem.encode())], roots)
 
     def _load(self, context: ssl.SSLContext) -> None:
         # The library reads certificates from files only; the directory is gone before anything is served.

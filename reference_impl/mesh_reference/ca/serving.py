@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from mesh_reference.ca import authentication, authority, client_certificates, csr, metrics
+from mesh_reference.ca import authentication, authority, csr, metrics
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from mesh_reference.ca.client_certificates import caller_of
 from mesh_reference.ca.impersonation import ImpersonationError
 from mesh_reference.ca.rates import Rates
 from mesh_reference.ca.succession import Succession
@@ -49,13 +50,18 @@ class CertificateService:
         signer: authority.Authority | Succession,
         authenticator: authentication.Authenticator,
         *,
+        client_certificates: bool = False,
         nodes: NodeProxies | None = None,
         rates: Rates | None = None,
         clock: Callable[[], datetime] = _wall_clock,
     ) -> None:
-        """``nodes`` judges impersonation; without it nobody may. ``rates`` bounds what one pod may ask."""
+        """``nodes`` judges impersonation; without it nobody may. ``rates`` bounds what one pod may ask.
+
+        ``client_certificates``: the server's port asks its callers for one; else none is looked for.
+        """
         self._signer = signer
         self._authenticator = authenticator
+        self._by_certificate = client_certificates
         self._nodes = nodes
         self._rates = Rates(time.monotonic) if rates is None else rates
         self._clock = clock
@@ -76,7 +82,7 @@ class CertificateService:
             trust_domain=signer.trust_domain, namespace=caller.namespace, service_account=caller.service_account
         )
         who = f"{peer} as {identity.uri} (pod {caller.pod_name or 'unbound'})"
-        wishes: dict[str, Any] = dict(request.metadata)
+        wishes: dict[str, Any] = dict(request.metadata) if request.HasField("metadata") else {}
         if wanted := wishes.pop(IMPERSONATION, ""):
             try:
                 identity = await self._impersonated(caller, str(wanted), signer.trust_domain)
@@ -108,9 +114,10 @@ class CertificateService:
 
     async def _caller(self, context: grpc.aio.ServicerContext, signer: authority.Authority) -> authentication.Caller:
         """Ask the connection's certificate first, then the token (IST-AUTHN-ORDER)."""
-        known = client_certificates.caller_of(context.auth_context(), signer, self._clock())
-        if known is not None:
-            return known
+        if self._by_certificate:
+            known = caller_of(context.auth_context(), signer, self._clock())
+            if known is not None:
+                return known
         metadata = context.invocation_metadata()
         remembered = self._authenticator.known(metadata)
         if remembered is not None:
@@ -133,12 +140,15 @@ def register(
     authenticator: authentication.Authenticator,
     settings: object,  # noqa: ARG001 - part of the seam; the service has no settings of its own
     *,
+    client_certificates: bool = False,
     nodes: NodeProxies | None = None,
     rates: Rates | None = None,
     clock: Callable[[], datetime] = _wall_clock,
 ) -> None:
-    """Add the service to ``server``; call it before the server starts."""
-    service = CertificateService(signer, authenticator, nodes=nodes, rates=rates, clock=clock)
+    """Add the service to ``server``; call it before the server starts. Options as of CertificateService."""
+    service = CertificateService(
+        signer, authenticator, client_certificates=client_certificates, nodes=nodes, rates=rates, clock=clock
+    )
     handler = grpc.unary_unary_rpc_method_handler(
         service.create_certificate,
         request_deserializer=IstioCertificateRequest.FromString,

@@ -19,6 +19,8 @@ from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, I
 from mesh_reference.ca.identities import IdentityError, parse
 from mesh_reference.ca.impersonation import ImpersonationError, NodeProxies
 from mesh_reference.ca.rates import LARGEST, Rates
+from mesh_reference.ca.server_identity import ServerIdentity
+from mesh_reference.ca.succession import Succession
 
 ALICE = "spiffe://cluster.local/ns/shop/sa/alice"
 HOUR = timedelta(hours=1)
@@ -101,11 +103,8 @@ def test_over_a_real_connection_the_certificate_goes_before_the_token(tokens, se
         now = datetime.now(UTC)
         signer = authority.Authority.create("cluster.local", now=now)
         server = grpc.aio.server()
-        serving.register(server, signer, Authenticator(tokens, settings), settings)
-        chain, key = signer.issue_server_certificate(["localhost"])
-        credentials = grpc.ssl_server_credentials(
-            [(key.encode(), chain.encode())], root_certificates=signer.root_pem.encode(), require_client_auth=True
-        )
+        serving.register(server, signer, Authenticator(tokens, settings), settings, client_certificates=True)
+        credentials = ServerIdentity(Succession(signer), ["localhost"]).grpc_credentials(client_certificates=True)
         port = server.add_secure_port("localhost:0", credentials)
         await server.start()
         own = authority.ec.generate_private_key(authority.ec.SECP256R1())
