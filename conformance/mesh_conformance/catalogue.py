@@ -38,8 +38,8 @@ def _routing(feature: str, title: str, *rows: str, page: str = "virtual-service/
     )
 
 
-def _injection(feature: str, title: str, *rows: str) -> Feature:
-    return Feature(id=feature, profile="MESH-INJECTION", title=title, rows=rows, link=_INJECTION)
+def _injection(feature: str, title: str, *rows: str, level: Level = "core") -> Feature:
+    return Feature(id=feature, profile="MESH-INJECTION", level=level, title=title, rows=rows, link=_INJECTION)
 
 
 def _identity(feature: str, title: str, *rows: str, link: str = _SPIFFE, level: Level = "core") -> Feature:
@@ -57,11 +57,25 @@ FEATURES: tuple[Feature, ...] = (
     _routing("VSShortNames", "a short host is resolved in the VirtualService's namespace", "B2"),
     _routing("DRSubset", "a subset is the pods with its labels", "D1", page="destination-rule/"),
     _routing("DRConnectionPool", "pending requests over the limit overflow", "D10", "F9", page="destination-rule/"),
+    _routing("VSFaultAbort", "a share of the requests is aborted", "R9", level="extended"),
+    _routing("VSFaultDelay", "a share of the requests is delayed", "R8", level="extended"),
+    _routing("VSMirrorPercent", "a share of the requests is copied", "R7", level="extended"),
+    _routing("DRLocality", "requests are shared out over localities", "D6", page="destination-rule/", level="extended"),
+    _routing(
+        "VSRewritten", "what says the same in other words routes the same", "M1", "M16", "W1", level="provisional"
+    ),
     _injection("InjectNamespaceOptIn", "a namespace's label turns injection on", "2.1"),
     _injection("InjectPodOptOut", "a pod's label turns injection off", "2.1"),
     _injection("InjectPodContents", "what the injected pod holds, and that nothing of the user's is lost", "2.2"),
     _injection("InjectTrafficCaptured", "traffic goes through the proxy, in and out", "2.3"),
     _injection("InjectOffline", "offline injection makes what the webhook makes", "2.6"),
+    _injection(
+        "InjectPreservesPod",
+        "generated Pods lose nothing, keep their order, and are injected once",
+        "2.2",
+        level="provisional",
+    ),
+    _injection("InjectProbes", "the kubelet's probes reach the application, under STRICT too", "2.5", level="extended"),
     _identity("SvidUriSan", "exactly one URI SAN, and the workload's own", "SVID-URI-ONE", "IST-ID"),
     _identity("SvidLeafProfile", "the leaf keeps the X509-SVID profile", "LEAF-*", "CERT-*"),
     _identity("SvidChain", "the chain leads to the published root, which is the one in the Secret", "PATH-*"),

@@ -1,116 +1,85 @@
 """``make mutants``: run each mutant's declared checks (``--full``: the whole suite) and print which checks fail by which.
 
-The same checks run against the reference as it is first: a check that fails there as well says nothing of a mutant.
-Exit 1 when that fails, when a declared check survives its mutant, or when some check of the suite is declared by none.
-The report is JSON: mutant -> check -> verdict and message.
+The same checks run against what is not broken first: a check that fails there as
+well says nothing of a mutant. Exit 1 when that fails, when a declared check
+survives its mutant, when a mutant that is said to be equivalent is seen, or when
+some check of the suite is declared by none. How a mutant is run is ``running``.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import patching
+import running
+from running import ROOT, Run
 
-ROOT = Path(__file__).parents[2]
-SUITE = "conformance/mesh_conformance"
-_REFERENCE = ROOT / "pytest_mesh" / "implementations" / "reference.toml"
-_RUN_SECONDS = 1200
-
-Verdicts = dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What one run of the suite said."""
-
-    verdicts: Verdicts
-    messages: dict[str, str]
-    pushes: int
-    """Of a property, to find and shrink; 0 = none ran."""
+Verdicts = Mapping[str, str]
 
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--full", is_flag=True, help="Run the whole suite against each mutant.")
+@click.option("--full", is_flag=True, help="Run the whole suite against each mutant of the reference.")
+@click.option("--layer", type=click.Choice(patching.LAYERS), help="Mutants of one layer only.")
 @click.option("--report", default=".mesh/mutants.json", show_default=True, type=click.Path(dir_okay=False))
 @click.option("--cluster-name", default="mutants", show_default=True)
-def main(names: tuple[str, ...], *, full: bool, report: str, cluster_name: str) -> None:
+def main(names: tuple[str, ...], *, full: bool, layer: str | None, report: str, cluster_name: str) -> None:
     """Run mutants (default: all) and judge the suite by them."""
     catalogue = patching.load()
     unknown = [name for name in names if name not in catalogue]
     if unknown:
         raise click.UsageError(f"no such mutant: {', '.join(unknown)}; there are: {', '.join(catalogue)}")
-    chosen = [catalogue[name] for name in names] if names else list(catalogue.values())
-    checks = collected()
+    chosen = [one for one in catalogue.values() if one.id in names or not names]
+    chosen = [one for one in chosen if layer in {None, one.layer}]
+    started = time.monotonic()
+    _require_sound(chosen, cluster_name)
+    checks = running.collected()
     matrix: dict[str, Run] = {}
-    wanted = sorted({check for mutant in chosen for check in mutant.kills})
-    sound = _run(_REFERENCE, checks if full else wanted, cluster_name=cluster_name)
-    broken = [check for check in wanted if sound.verdicts.get(check) != "passed"]
-    if broken:
-        said = "".join(f"\n  {check}: {sound.verdicts.get(check)}: {sound.messages.get(check, '')}" for check in broken)
-        raise click.ClickException(f"the reference itself does not pass:{said}")
-    click.echo(f"{'(the reference)':34} {'':13} passes {len(wanted)} checks")
-    survived = []
     for mutant in chosen:
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
-            file = Path(directory) / f"{mutant.id}.toml"
-            file.write_text(implementation(mutant))
-            run = matrix[mutant.id] = _run(file, checks if full else list(mutant.kills), cluster_name=cluster_name)
-        verdicts, pushes = run.verdicts, run.pushes
-        alive = [check for check in mutant.kills if verdicts.get(check) != "failed"]
-        survived += [(mutant.id, check, verdicts.get(check, "did not run")) for check in alive]
-        word = "survives" if alive else "killed"
-        killers = sum(verdict == "failed" for verdict in verdicts.values())
-        click.echo(
-            f"{mutant.id:34} {mutant.row:9} {word:9} by {killers} of {len(verdicts)} checks "
-            f"in {time.monotonic() - started:4.1f} s{f', {pushes} pushes' if pushes else ''}"
-        )
+        if mutant.layer == "harness":
+            run = running.harness([*mutant.kills, *mutant.spares], mutant=mutant.id)
+        else:
+            wanted = checks if full and mutant.kills else [*mutant.kills, *mutant.spares]
+            run = running.reference(wanted, mutant=mutant, cluster_name=cluster_name)
+        matrix[mutant.id] = run
+        click.echo(_line(mutant, run))
     path = ROOT / report
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({name: asdict(run) for name, run in matrix.items()}, indent=1, sort_keys=True))
-    killed = {name: run.verdicts for name, run in matrix.items()} if full else declared(catalogue.values())
-    useless = [] if names else useless_checks(checks, killed)
-    for name, check, verdict in survived:
-        click.echo(f"SURVIVES: {name}: {check} is {verdict}")
+    _print_matrix(matrix)
+    survived = [line for mutant in chosen for line in survivors(mutant, matrix[mutant.id])]
+    whole = not names and layer in {None, "reference"}
+    useless = useless_checks(checks, {name: run.verdicts for name, run in matrix.items()}) if whole else []
+    for line in survived:
+        click.echo(f"SURVIVES: {line}")
     for check in useless:
         click.echo(f"KILLS NOTHING: {check}")
+    equivalent = sum(bool(mutant.equivalent) for mutant in chosen)
     click.echo(
-        f"{len(chosen)} mutants, {len({name for name, _, _ in survived})} survive; {len(useless)} useless checks"
+        f"{len(chosen)} mutants: {len(chosen) - equivalent} to be killed, {equivalent} equivalent; "
+        f"{len({line.split(':')[0] for line in survived})} are not as declared; {len(useless)} useless checks; "
+        f"{time.monotonic() - started:.0f} s"
     )
     sys.exit(1 if survived or useless else 0)
 
 
-def collected() -> list[str]:
-    """Give every check of the suite, as mutants name them."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", SUITE, "--collect-only", "-q", "-p", "no:cacheprovider"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise click.ClickException(f"the suite cannot be collected: {done.stdout}{done.stderr}")
-    return [short(line) for line in done.stdout.splitlines() if "::" in line]
-
-
-def short(check: str) -> str:
-    """Give a check's name below the suite's directory."""
-    return check.removeprefix(f"{SUITE}/").removeprefix("mesh_conformance/")
+def survivors(mutant: patching.Mutant, run: Run) -> list[str]:
+    """Say which checks did not do what the catalogue declares of a mutant."""
+    wanted = {**dict.fromkeys(mutant.kills, "failed"), **dict.fromkeys(mutant.spares, "passed")}
+    return [
+        f"{mutant.id}: {check} is {run.verdicts.get(check, 'not run')}, declared {verdict}"
+        for check, verdict in wanted.items()
+        if run.verdicts.get(check) != verdict
+    ]
 
 
 def declared(mutants: Iterable[patching.Mutant]) -> dict[str, Verdicts]:
@@ -118,41 +87,48 @@ def declared(mutants: Iterable[patching.Mutant]) -> dict[str, Verdicts]:
     return {one.id: dict.fromkeys(one.kills, "failed") for one in mutants}
 
 
-def useless_checks(checks: list[str], matrix: dict[str, Verdicts]) -> list[str]:
+def useless_checks(checks: Sequence[str], matrix: Mapping[str, Verdicts]) -> list[str]:
     """Give the checks that no mutant makes fail."""
     killing = {check for verdicts in matrix.values() for check, verdict in verdicts.items() if verdict == "failed"}
     return [check for check in checks if check not in killing]
 
 
-def _run(file: Path, checks: list[str], *, cluster_name: str) -> Run:
-    with tempfile.TemporaryDirectory(prefix="mesh-mutant-run-") as directory:
-        report = Path(directory) / "report.yaml"
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "pytest", *(f"{SUITE}/{check}" for check in checks), "-q", "-p", "no:cacheprovider",
-                f"--mesh-implementation={file}", f"--mesh-report={report}", "--mesh-fresh",
-                f"--mesh-cluster-name={cluster_name}", f"--mesh-artifacts={directory}/artifacts",
-            ],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=_RUN_SECONDS,
-            env={**os.environ, "MESH_EXTENDED": "1"},
-        )  # fmt: skip
-        if not report.exists():
-            raise click.ClickException(f"{file}: no report: {done.stdout[-3000:]}{done.stderr[-2000:]}")
-        tests = yaml.safe_load(report.read_text())["tests"]
-    return Run(
-        verdicts={short(one["id"]): one["verdict"] for one in tests},
-        messages={short(one["id"]): one["message"] for one in tests if "message" in one},
-        pushes=max((one["evidence"].get("pushes", 0) for one in tests), default=0),
+def _require_sound(chosen: Sequence[patching.Mutant], cluster_name: str) -> None:
+    """End with what fails without any mutant."""
+    wanted = sorted({check for one in chosen if one.layer == "reference" for check in (*one.kills, *one.spares)})
+    sound = running.reference(wanted, mutant=None, cluster_name=cluster_name) if wanted else Run()
+    own = sorted({check for one in chosen if one.layer == "harness" for check in (*one.kills, *one.spares)})
+    for check, verdict in (running.harness(own, mutant="") if own else Run()).verdicts.items():
+        sound.verdicts[check] = verdict
+    broken = [check for check in (*wanted, *own) if sound.verdicts.get(check) != "passed"]
+    if broken:
+        said = "".join(f"\n  {check}: {sound.verdicts.get(check)}: {sound.messages.get(check, '')}" for check in broken)
+        raise click.ClickException(f"what is not broken does not pass:{said}")
+    click.echo(
+        f"{'(not broken)':34} {'':9} {'':10} passes {len(wanted)} checks and {len(own)} of the project's own tests"
     )
 
 
-def implementation(mutant: patching.Mutant) -> str:
-    """Give the reference's implementation file with the mutant in every one of its programs."""
-    text = _REFERENCE.read_text()
-    plain, runner = '"-m", "mesh_reference.cli"', f'"{Path(__file__).with_name("run.py")}", "{mutant.id}"'
-    if text.count(plain) < 4:
-        raise patching.MutantError(f"{_REFERENCE}: {plain} stands {text.count(plain)} times, 4 are wanted at least")
-    return text.replace(plain, runner)
+def _line(mutant: patching.Mutant, run: Run) -> str:
+    word = "equivalent" if mutant.equivalent else "killed"
+    word = "SURVIVES" if survivors(mutant, run) else word
+    killers = sum(verdict == "failed" for verdict in run.verdicts.values())
+    pushes = f", found in {run.found}, found and shrunk in {run.pushes} pushes" if run.pushes else ""
+    return (
+        f"{mutant.id:34} {mutant.row:13} {word:10} by {killers} of {len(run.verdicts)} in {run.seconds:4.1f} s{pushes}"
+    )
+
+
+def _print_matrix(matrix: Mapping[str, Run]) -> None:
+    """Print each check with the mutants that it kills."""
+    kills: dict[str, list[str]] = {}
+    for name, run in matrix.items():
+        for check, verdict in run.verdicts.items():
+            if verdict == "failed":
+                kills.setdefault(check, []).append(name)
+    click.echo("check: mutants that it kills")
+    for check in sorted(kills):
+        click.echo(f"  {check}: {', '.join(kills[check])}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A mutant: a change in the text of a module of the reference, made while it is imported. The files stay as they are.
+"""A mutant: a change in the text of a module, made while it is imported. The files stay as they are.
 
-A mutant whose text is not found exactly once is an error: the reference has moved on and the catalogue must follow.
+A mutant whose text is not found exactly once is an error: the module has moved on and the catalogue must follow.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Literal, get_args
 
 CATALOGUE = Path(__file__).parent / "catalogue"
+
+Layer = Literal["reference", "harness"]
+LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
 class MutantError(ValueError):
@@ -42,10 +46,15 @@ class Mutant:
     """What is wrong with a mesh like this, in a sentence."""
     changes: tuple[Change, ...]
     """One, or more where one behaviour is guarded twice; each in a module of its own."""
-    kills: tuple[str, ...]
-    """Checks that must fail, below the suite's directory: ``routing/test_x.py::test_y[z]``."""
+    kills: tuple[str, ...] = ()
+    """Checks that must fail, below the suite's directory: ``routing/test_x.py::test_y[z]``; of the harness: below ``tests``."""
     seed: str = ""
     """The real bug that it repeats."""
+    layer: Layer = "reference"
+    """What is broken: the reference's programs, or the harness that judges them."""
+    equivalent: str = ""
+    """The proof that nobody can see it. Such a mutant kills nothing; it must leave ``spares`` as they are."""
+    spares: tuple[str, ...] = ()
 
     def applied(self, module: str, source: str) -> str:
         """Give a module's text with its change."""
@@ -63,7 +72,10 @@ def load(directory: Path = CATALOGUE) -> dict[str, Mutant]:
         for entry in tomllib.loads(path.read_text())["mutant"]:
             only = [{name: entry.pop(name) for name in ("module", "replace", "by")}] if "module" in entry else []
             changes = tuple(Change(**one) for one in (*only, *entry.pop("changes", ())))
-            mutant = Mutant(**{**entry, "kills": tuple(entry["kills"])}, changes=changes)
+            lists = {name: tuple(entry.pop(name, ())) for name in ("kills", "spares")}
+            mutant = Mutant(**entry, **lists, changes=changes)
+            if bool(mutant.equivalent) != bool(mutant.spares) or bool(mutant.equivalent) == bool(mutant.kills):
+                raise MutantError(f"{path}: mutant {mutant.id} wants kills, or equivalent and spares")
             if mutant.id in found:
                 raise MutantError(f"{path}: mutant {mutant.id} is there twice")
             found[mutant.id] = mutant

@@ -14,6 +14,7 @@ sys.path.insert(0, str(HERE))
 
 import matrix  # noqa: E402 - found by the line above
 import patching  # noqa: E402
+import running  # noqa: E402
 
 CATALOGUE = patching.load()
 
@@ -37,12 +38,30 @@ def test_a_mutant_whose_text_is_gone_is_an_error():
 
 
 def test_each_mutant_says_what_it_breaks_and_which_checks_must_find_it():
-    assert [one.id for one in CATALOGUE.values() if not (one.says and one.row and one.kills)] == []
+    assert [one.id for one in CATALOGUE.values() if not (one.says and one.row and (one.kills or one.spares))] == []
 
 
-def test_every_declared_check_exists():
-    checks = matrix.collected()
-    assert {kill for one in CATALOGUE.values() for kill in one.kills} - set(checks) == set()
+def test_sixty_mutants_at_least_are_to_be_killed():
+    assert sum(not one.equivalent for one in CATALOGUE.values()) >= 60
+
+
+def test_every_declared_check_exists(checks):
+    of_reference = [one for one in CATALOGUE.values() if one.layer == "reference"]
+    assert {check for one in of_reference for check in (*one.kills, *one.spares)} - set(checks) == set()
+
+
+def test_every_declared_test_of_the_project_exists():
+    named = [
+        kill.partition("[")[0].split("::") for one in CATALOGUE.values() if one.layer == "harness" for kill in one.kills
+    ]
+
+    assert named
+    assert [test for file, test in named if f"def {test}(" not in (HERE.parent / file).read_text()] == []
+
+
+@pytest.fixture(scope="module")
+def checks():
+    return running.collected()
 
 
 def test_a_process_runs_the_changed_module_and_leaves_the_file_alone():
@@ -62,8 +81,8 @@ def test_a_process_runs_the_changed_module_and_leaves_the_file_alone():
     assert path.read_text() == before
 
 
-def test_each_check_of_the_suite_has_a_mutant_that_it_must_find():
-    assert matrix.useless_checks(matrix.collected(), matrix.declared(CATALOGUE.values())) == []
+def test_each_check_of_the_suite_has_a_mutant_that_it_must_find(checks):
+    assert matrix.useless_checks(checks, matrix.declared(CATALOGUE.values())) == []
 
 
 def test_a_check_that_no_mutant_makes_fail_is_told():
@@ -71,6 +90,25 @@ def test_a_check_that_no_mutant_makes_fail_is_told():
 
 
 def test_the_implementation_file_of_a_mutant_runs_the_mutant_everywhere():
-    text = matrix.implementation(CATALOGUE["weights-all-equal"])
+    text = running.implementation(CATALOGUE["weights-all-equal"])
     assert "mesh_reference.cli" not in text
     assert text.count('run.py", "weights-all-equal"') == 4
+
+
+def test_a_mutant_that_a_check_does_not_find_survives():
+    mutant = CATALOGUE["weights-off-by-some-points"]
+    (check,) = mutant.kills
+
+    assert matrix.survivors(mutant, running.Run(verdicts={check: "failed"})) == []
+    for verdict in ("passed", "skipped", "infrastructure", "inconclusive"):
+        assert matrix.survivors(mutant, running.Run(verdicts={check: verdict})) == [
+            f"{mutant.id}: {check} is {verdict}, declared failed"
+        ]
+
+
+def test_an_equivalent_mutant_that_a_check_finds_is_told():
+    mutant = CATALOGUE["weights-tenfold"]
+    seen = dict.fromkeys(mutant.spares, "failed")
+
+    assert mutant.equivalent
+    assert len(matrix.survivors(mutant, running.Run(verdicts=seen))) == len(mutant.spares)

@@ -216,6 +216,11 @@ def test_a_worker_that_dies_leaves_a_failed_check(project, run):
     assert read(project)["profiles"][0]["core"]["supportedFeatures"] == []
 
 
+def test_a_failure_in_a_worker_ends_the_run_with_1(project, run):
+    del run  # it writes the checks
+    assert project.run_apart("-n2", "-p", "no:cacheprovider").ret == 1
+
+
 def test_expected_failures_hold_under_workers(project, run, expect):
     result = project.run_apart("-n2", expect(entry()), "--mesh-report=r.yaml", "-p", "no:cacheprovider")
 

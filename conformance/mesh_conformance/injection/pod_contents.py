@@ -45,6 +45,28 @@ def lost_parts(plain: Json, injected: Json) -> list[str]:
     return [*complaints, *_lost_fields(before, injected["spec"], "spec")]
 
 
+def reordered_parts(plain: Json, injected: Json) -> list[str]:
+    """Say which lists of the Pod as it was have their own items in another order in the injected one."""
+    complaints: list[str] = []
+    for field in ("containers", "initContainers", "volumes", "imagePullSecrets"):
+        complaints += _reordered(plain["spec"], injected["spec"], field, "spec")
+    after = containers(injected)
+    for name, container in containers(plain).items():
+        for field in ("env", "ports", "volumeMounts"):
+            complaints += _reordered(container, after.get(name, {}), field, f"container {name}")
+    return complaints
+
+
+def _reordered(before: Json, after: Json, field: str, where: str) -> Iterator[str]:
+    def names(of: Json) -> list[str]:
+        return [str(one.get("name") or one.get("containerPort") or one) for one in of.get(field) or ()]
+
+    own = names(before)
+    kept = [name for name in names(after) if name in own]
+    if kept != own:
+        yield f"{where}: {field} {', '.join(own)} became {', '.join(kept)}"
+
+
 def _proxy(pod: Json, implementation: Implementation) -> Iterator[str]:
     name = implementation.proxy_container
     inits = {one["name"]: one for one in pod["spec"].get("initContainers") or ()}

@@ -51,6 +51,7 @@ class CellStage:
 
     def __init__(self, namespace: MeshNamespace, client: Client) -> None:
         self.namespace = namespace
+        self.client = client
         self.pushes = 0
         self.requests = 0
         self._pod = client.pod
@@ -82,9 +83,36 @@ class CellStage:
         """The client, as the oracle is told of it."""
         return Source(namespace=self.namespace.name, labels={"app": CLIENT, "version": "client"})
 
-    def send(self, requests: Sequence[Request]) -> list[Observation]:
-        """Send requests once each; observations keep the index of their request."""
-        return self._send(Batch(requests=tuple(requests), connections=_CONNECTIONS))
+    def send(self, requests: Sequence[Request], *, count: int = 1) -> list[Observation]:
+        """Send requests so many times each; observations keep the index of their request."""
+        return self._send(Batch(requests=tuple(requests), count=count, connections=_CONNECTIONS))
+
+    def answers(self, cells: Sequence[Cell]) -> dict[tuple[int, Sent], Observation]:
+        """Push the cells, each on a host of its own, and send each request once; by place and request."""
+        self._push(cells)
+        return self._answers([(self.host(index), cell) for index, cell in enumerate(cells)])
+
+    def answers_of_pairs(self, cells: Sequence[Cell]) -> dict[tuple[int, Sent], Observation]:
+        """As :meth:`answers`, of two hosts per cell in one VirtualService; places are 0 and 1 for the first, 2 and 3 ..."""
+        self.pushes += 1
+        stamp = secrets.token_hex(4)
+        hosts = [self.pair_host(place) for place in range(2 * len(cells))]
+        documents = []
+        for index, cell in enumerate(cells):
+            document = cell.virtual_service(f"pair-{index}", hosts[2 * index], first=_gate(stamp))
+            document["spec"]["hosts"] = hosts[2 * index : 2 * index + 2]
+            documents.append(document)
+        self.namespace.apply(documents, wait=False)
+        self._pass_gate(hosts, stamp)
+        return self._answers([(host, cells[place // 2]) for place, host in enumerate(hosts)])
+
+    def pair_host(self, place: int) -> str:
+        """Give the host at this place of :meth:`answers_of_pairs`."""
+        return f"pair-{place}.{self.namespace.name}.test"
+
+    def host(self, index: int) -> str:
+        """Give the host of the cell at this place of a push."""
+        return f"cell-{index}.{self.namespace.name}.test"
 
     def pass_sentinel(self) -> None:
         """Apply one more VirtualService and wait for it: what was applied before it came to the proxy before it.
@@ -100,29 +128,24 @@ class CellStage:
         stamp = secrets.token_hex(4)
         self.namespace.apply(
             [
-                cell.virtual_service(_name(index), self._host(index), first=_gate(stamp))
+                cell.virtual_service(_name(index), self.host(index), first=_gate(stamp))
                 for index, cell in enumerate(cells)
             ],
             wait=False,
         )
-        self._pass_gate(len(cells), stamp)
+        self._pass_gate([self.host(index) for index in range(len(cells))], stamp)
 
-    def _pass_gate(self, number: int, stamp: str) -> None:
-        waiting = list(range(number))
+    def _pass_gate(self, hosts: Sequence[str], stamp: str) -> None:
+        waiting = list(hosts)
         deadline = time.monotonic() + self._budget
         while waiting:
-            probes = [Sent(path=_GATE_PATH).request(self._host(index), cast.TARGET) for index in waiting]
-            met = {
-                waiting[one.request]
-                for one in self._send(Batch(requests=tuple(probes), connections=_CONNECTIONS))
-                if (EPOCH_HEADER, stamp) in one.headers
-            }
-            waiting = [index for index in waiting if index not in met]
+            probes = [Sent(path=_GATE_PATH).request(host, cast.TARGET) for host in waiting]
+            met = {waiting[one.request] for one in self.send(probes) if (EPOCH_HEADER, stamp) in one.headers}
+            waiting = [host for host in waiting if host not in met]
             if waiting and time.monotonic() > deadline:
                 raise NotConverged(
-                    f"{len(waiting)} of {number} VirtualServices do not route after {self._budget:g} s; "
-                    f"the first is {_name(waiting[0])}, whose gate GET http://{self._host(waiting[0])}{_GATE_PATH} must answer "
-                    f"{EPOCH_HEADER}: {stamp}"
+                    f"{len(waiting)} of {len(hosts)} hosts are not routed after {self._budget:g} s; "
+                    f"the gate of the first, GET http://{waiting[0]}{_GATE_PATH}, must answer {EPOCH_HEADER}: {stamp}"
                 )
             if waiting:
                 time.sleep(_POLL_SECONDS)
@@ -146,9 +169,9 @@ class CellStage:
         self, cells: Sequence[Cell], repeats: int
     ) -> list[tuple[tuple[int, Sent], Observation, Verdict, Prediction]]:
         asked = [(index, sent) for index, cell in enumerate(cells) for sent in cell.requests]
-        requests = tuple(sent.request(self._host(index), cast.TARGET) for index, sent in asked)
+        requests = tuple(sent.request(self.host(index), cast.TARGET) for index, sent in asked)
         documents = [
-            cell.virtual_service("cell", self._host(index), first=_gate("")) for index, cell in enumerate(cells)
+            cell.virtual_service("cell", self.host(index), first=_gate("")) for index, cell in enumerate(cells)
         ]
         indices = [index for index, _ in asked]
         predictions = self._predict(documents, list(zip(indices, requests, strict=True)))
@@ -167,8 +190,11 @@ class CellStage:
         worlds = [read_world([*stage, (document, "")], namespace=namespace) for document in cells]
         return [predict(worlds[index], self.source, request) for index, request in requests]
 
-    def _host(self, index: int) -> str:
-        return f"cell-{index}.{self.namespace.name}.test"
+    def _answers(self, asked: Sequence[tuple[str, Cell]]) -> dict[tuple[int, Sent], Observation]:
+        places = [(place, sent) for place, (_, cell) in enumerate(asked) for sent in cell.requests]
+        self.requests += len(places)
+        found = self.send([sent.request(asked[place][0], cast.TARGET) for place, sent in places])
+        return {places[observation.request]: observation for observation in found}
 
     def _send(self, batch: Batch) -> list[Observation]:
         """Send a batch from the client's pod; observations keep the index of their request."""

@@ -63,7 +63,12 @@ def _fail(stage: CellStage, found: Sequence[Disagreement], seed: int, config: py
     where = saved_cells.directory(config.stash[RUN].options.artifacts)
     path = saved_cells.save(where, smallest.cell, "\n".join(smallest.verdict.differences))
     stage.namespace.facts(
-        seed=seed, pushes=stage.pushes, disagreements=len(found), deterministic=steady, cell=smallest.cell.to_json()
+        seed=seed,
+        found=used,
+        pushes=stage.pushes,
+        disagreements=len(found),
+        deterministic=steady,
+        cell=smallest.cell.to_json(),
     )
     raise MeshFailure(
         f"{reason}\n{len(found)} requests of generated cells disagree (seed {seed}); the smallest took "

@@ -1,0 +1,24 @@
+"""Shares by locality: requests from one place are shared out over places as the DestinationRule says."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_mesh.namespace import MeshNamespace
+
+LOCALITY = "istio-locality"
+"""Label by which a pod says where it is, whatever its node says."""
+
+
+@pytest.mark.mesh_feature("DRLocality")
+def test_requests_are_shared_out_over_localities(mesh_namespace: MeshNamespace) -> None:
+    for place in ("east", "west", "north"):
+        labels = {LOCALITY: f"{place}.one.a"}
+        mesh_namespace.stand_in("places", versions=[place], labels=labels, wait=False)
+    client = mesh_namespace.client("tester", labels={LOCALITY: "east.one.a"})
+    answered = client.count("http://places", 60).counts
+    # A right mesh gives one of three equal shares none of 60 requests with probability (2/3)^60.
+    assert set(answered) == {"east", "west", "north"}, f"before any rule every place answers, got {dict(answered)}"
+    mesh_namespace.apply("test_locality.yaml")
+
+    client.assert_split("http://places", {"east": 80, "west": 20, "north": 0})

@@ -1,0 +1,137 @@
+"""Runs checks against a mutant and gives their verdicts: the suite on a cluster of its own, or the project's own tests.
+
+It does not choose mutants and it does not judge the suite (``matrix``).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import click
+import patching
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SUITE = "conformance/mesh_conformance"
+REFERENCE = ROOT / "pytest_mesh" / "implementations" / "reference.toml"
+_RUN_SECONDS = 1200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run said."""
+
+    verdicts: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+    found: int = 0
+    """Pushes that a property took to find what is wrong; 0 = none ran."""
+    pushes: int = 0
+    """Pushes to find it and to make it small."""
+    seconds: float = 0.0
+
+
+def collected() -> list[str]:
+    """Give every check of the suite, as mutants name them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", SUITE, "--collect-only", "-q", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise click.ClickException(f"the suite cannot be collected: {done.stdout}{done.stderr}")
+    return [short(line) for line in done.stdout.splitlines() if "::" in line]
+
+
+def short(check: str) -> str:
+    """Give a check's name below the suite's directory."""
+    return check.removeprefix(f"{SUITE}/").removeprefix("mesh_conformance/")
+
+
+def implementation(mutant: patching.Mutant) -> str:
+    """Give the reference's implementation file with the mutant in every one of its programs."""
+    text = REFERENCE.read_text()
+    plain, runner = '"-m", "mesh_reference.cli"', f'"{HERE / "run.py"}", "{mutant.id}"'
+    if text.count(plain) < 4:
+        raise patching.MutantError(f"{REFERENCE}: {plain} stands {text.count(plain)} times, 4 are wanted at least")
+    return text.replace(plain, runner)
+
+
+def reference(checks: Sequence[str], *, mutant: patching.Mutant | None, cluster_name: str) -> Run:
+    """Run checks of the suite against the reference, broken by the mutant, on a cluster of its own."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
+        file = REFERENCE
+        if mutant is not None:
+            file = Path(directory) / f"{mutant.id}.toml"
+            file.write_text(implementation(mutant))
+        report = Path(directory) / "report.yaml"
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pytest", *(f"{SUITE}/{check}" for check in checks), "-q", "-p", "no:cacheprovider",
+                f"--mesh-implementation={file}", f"--mesh-report={report}", "--mesh-fresh",
+                f"--mesh-cluster-name={cluster_name}", f"--mesh-artifacts={directory}/artifacts",
+            ],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=_RUN_SECONDS,
+            env={**os.environ, "MESH_EXTENDED": "1"},
+        )  # fmt: skip
+        if not report.exists():
+            raise click.ClickException(f"{file}: no report: {done.stdout[-3000:]}{done.stderr[-2000:]}")
+        tests = yaml.safe_load(report.read_text())["tests"]
+    return Run(
+        verdicts={short(one["id"]): one["verdict"] for one in tests},
+        messages={short(one["id"]): one["message"] for one in tests if "message" in one},
+        found=max((one["evidence"].get("found", 0) for one in tests), default=0),
+        pushes=max((one["evidence"].get("pushes", 0) for one in tests if one["verdict"] == "failed"), default=0),
+        seconds=time.monotonic() - started,
+    )
+
+
+def harness(checks: Sequence[str], *, mutant: str) -> Run:
+    """Run tests of the project, in processes of which each has the harness's mutant (empty = none).
+
+    A parametrized test fails when one of its cases does.
+    """
+    started = time.monotonic()
+    path = os.pathsep.join(filter(None, (str(HERE / "in_every_process"), os.environ.get("PYTHONPATH", ""))))
+    with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
+        results = Path(directory) / "results.xml"
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pytest", *(f"tests/{check}" for check in checks), "-q", "-p", "no:cacheprovider",
+                f"--junitxml={results}",
+            ],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=_RUN_SECONDS,
+            env={**os.environ, "PYTHONPATH": path, "HARNESS_MUTANT": mutant, "CI": "true"},
+        )  # fmt: skip
+        if not results.exists():
+            raise click.ClickException(f"{mutant}: no results: {done.stdout[-3000:]}{done.stderr[-2000:]}")
+        cases = ET.parse(results).getroot().iter("testcase")
+        ended = [(_node(case), _verdict(case)) for case in cases]
+    verdicts: dict[str, str] = {}
+    for check in checks:
+        of_check = {verdict for node, verdict in ended if node == check or node.startswith(f"{check}[")}
+        verdicts[check] = next((word for word in ("failed", "skipped", "passed") if word in of_check), "not run")
+    return Run(verdicts=verdicts, seconds=time.monotonic() - started)
+
+
+def _node(case: ET.Element) -> str:
+    """Give a test's name below ``tests``, of the names that JUnit's file has for it."""
+    module = (case.get("classname") or "").removeprefix("tests.").replace(".", "/")
+    return f"{module}.py::{case.get('name')}"
+
+
+def _verdict(case: ET.Element) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "skipped" if case.find("skipped") is not None else "passed"
