@@ -47,21 +47,21 @@ def owner(world: World, source: Source, request: Seen, steps: list[Step]) -> Own
     candidates = [one for one in visible(world, source) if _has_routes(one, source, request.port, steps)]
     services = [one for one in world.services if _listens(one, request.port)]
     owners = {service.host: _owner_of(service, candidates) for service in services}
+    domains = {
+        domain: service
+        for service in reversed(services)
+        if (domain := called(service, world, source.namespace, request.host))
+    }
+    exact = domains.get(request.host)
     for one in candidates:
         if request.host in one.hosts and request.host not in owners and _is_known_here(one, services, request.port):
             steps.append(_bound(request, one, request.host, None))
             _tell_rivals(candidates, one, request.host, steps)
             return Owner(virtual_service=one)
-        for service in services:
-            found, pattern = owners[service.host]
-            if found is one and _is_called(service, world, source, request.host):
-                steps.append(_bound(request, one, pattern, service))
-                _tell_rivals(candidates, one, pattern, steps)
-                return Owner(virtual_service=one, service=service)
-    for service in services:
-        if owners[service.host][0] is None and _is_called(service, world, source, request.host):
-            steps.append(Step(words=f"host {request.host} is Service {service.host}; no VirtualService takes it"))
-            return Owner(service=service)
+        if exact is not None and owners[exact.host][0] is one:
+            return _owned(request, exact, owners[exact.host], candidates, steps)
+    if exact is not None:
+        return _owned(request, exact, owners[exact.host], candidates, steps)
     wild = {
         host: one
         for one in reversed(candidates)
@@ -70,7 +70,9 @@ def owner(world: World, source: Source, request: Seen, steps: list[Step]) -> Own
         and _is_known_here(one, services, request.port)
         and not any(covers(host, service.host) for service in services)
     }
-    best = most_specific(wild, request.host)
+    best = most_specific((*wild, *domains), request.host)
+    if best in domains:
+        return _owned(request, domains[best], owners[domains[best].host], candidates, steps)
     if best:
         steps.append(_bound(request, wild[best], best, None))
         return Owner(virtual_service=wild[best])
@@ -80,13 +82,38 @@ def owner(world: World, source: Source, request: Seen, steps: list[Step]) -> Own
     return Owner()
 
 
+def called(service: Service, world: World, namespace: str, host: str) -> str:
+    """Give the name by which a client of a namespace calls a service so; empty = it does not (§1.0).
+
+    A ServiceEntry has its host alone; a headless Service's pods have names below its own.
+    """
+    if service.entry:
+        return service.host if covers(service.host, host) else ""
+    names = aliases(service.name, service.namespace, namespace, world.domain)
+    if host in names:
+        return host
+    return next((f"*.{name}" for name in names if service.headless and host.endswith(f".{name}")), "")
+
+
 def _listens(service: Service, number: int) -> bool:
     port = service.port(number)
-    return port is not None and (port.http or not port.declared)
+    return port is not None and port.protocol in {"http", "detected"}
 
 
-def _is_called(service: Service, world: World, source: Source, host: str) -> bool:
-    return host in aliases(service.name, service.namespace, source.namespace, world.domain)
+def _owned(
+    request: Seen,
+    service: Service,
+    found: tuple[VirtualService | None, str],
+    candidates: list[VirtualService],
+    steps: list[Step],
+) -> Owner:
+    one, pattern = found
+    if one is None:
+        steps.append(Step(words=f"host {request.host} is Service {service.host}; no VirtualService takes it"))
+        return Owner(service=service)
+    steps.append(_bound(request, one, pattern, service))
+    _tell_rivals(candidates, one, pattern, steps)
+    return Owner(virtual_service=one, service=service)
 
 
 def _owner_of(service: Service, candidates: list[VirtualService]) -> tuple[VirtualService | None, str]:
@@ -120,7 +147,15 @@ def _bound(request: Seen, one: VirtualService, pattern: str, service: Service | 
 
 def _tell_rivals(candidates: list[VirtualService], taken: VirtualService, host: str, steps: list[Step]) -> None:
     steps += [
-        Step(words=f"the VirtualService has host {host} too, but comes later and is ignored (B5, B6)", line=one.line)
+        Step(
+            words=f"the VirtualService has host {host} too, but comes later{_by_name(one, taken)} and is ignored (B5, B6)",
+            line=one.line,
+        )
         for one in candidates
         if one is not taken and host in one.hosts
     ]
+
+
+def _by_name(one: VirtualService, taken: VirtualService) -> str:
+    """Say that no time of creation decides, as in documents that no cluster has seen."""
+    return "" if one.created != taken.created else " (by its name: neither was created first)"

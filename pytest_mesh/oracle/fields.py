@@ -52,6 +52,11 @@ class Fields:
             raise Unsupported(f"{self.line.field(name)}: the oracle {kind} this field")
         return self
 
+    @property
+    def mapping(self) -> Json:
+        """The mapping itself, for what reads parts of it elsewhere."""
+        return self._value
+
     def __contains__(self, name: str) -> bool:
         return self._value.get(name) is not None
 

@@ -29,22 +29,34 @@ class Port:
     """A Service's port."""
 
     number: int
-    http: bool
-    """Whether its name or appProtocol declares HTTP (§1.6)."""
-    declared: bool
-    """False = the protocol is detected at run time."""
+    protocol: Literal["http", "tls", "tcp", "detected"]
+    """As its name or appProtocol declares it (§1.6); detected = at run time."""
+
+    @property
+    def http(self) -> bool:
+        return self.protocol == "http"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A Kubernetes Service."""
+    """A Kubernetes Service, or one host of a ServiceEntry."""
 
     name: str
     namespace: str
     host: str
-    """``reviews.shop.svc.cluster.local``."""
+    """``reviews.shop.svc.cluster.local``; of a ServiceEntry it may be a wildcard."""
     ports: tuple[Port, ...]
     selector: Mapping[str, str]
+    reached: Literal["pods", "dialled", "outside"] = "pods"
+    """Where its requests go: to the selector's pods, to the address that the client dials (headless, S1 NONE), or to
+    endpoints of which nothing is known (S1 STATIC, DNS)."""
+    entry: bool = False
+    """Whether it is a ServiceEntry's: it has no other name than its host."""
+    headless: bool = False
+    endpoint_labels: tuple[Mapping[str, str], ...] = ()
+    """Of endpoints outside."""
+    export_to: frozenset[str] = frozenset()
+    created: str = ""
     line: Line
 
     def port(self, number: int) -> Port | None:
@@ -198,7 +210,25 @@ class Fault:
     delay: float = 0.0
     delay_per_million: int = 0
     abort_status: int = 0
+    abort_grpc: int | None = None
+    """Code of a gRPC status; HTTP requests get 200 from the proxy."""
     abort_per_million: int = 0
+    line: Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    """R18. The lists are joined by commas in headers."""
+
+    origins: tuple[StringMatch, ...]
+    methods: str = ""
+    headers: str = ""
+    expose: str = ""
+    max_age: str = ""
+    """Seconds; empty = none is told."""
+    credentials: bool = False
+    ignore_unmatched: bool = False
+    """Whether the proxy answers preflights of other origins too, without allowing them anything."""
     line: Line
 
 
@@ -216,20 +246,41 @@ class Rule:
     mirrors: tuple[Mirror, ...] = ()
     headers: Headers = Headers()
     timeout: float | None = None
-    cors: bool = False
+    cors: Cors | None = None
     retries: bool = False
     line: Line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionBlock:
+    """One ``match`` entry of a tcp or tls route: what is given of it is ANDed (T2). ``names`` are of tls only (T1)."""
+
+    names: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    static: Block
+    """Port, gateways and whose clients it is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRule:
+    """One entry of ``tcp`` or ``tls``: weights count by connection (T5)."""
+
+    blocks: tuple[ConnectionBlock, ...] = ()
+    branches: tuple[Branch, ...]
+    line: Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualService:
-    """A VirtualService's HTTP routes. ``hosts`` are resolved and in lower case (B2, B3)."""
+    """A VirtualService's routes. ``hosts`` are resolved and in lower case (B2, B3)."""
 
     name: str
     namespace: str
     hosts: tuple[str, ...]
     gateways: tuple[str, ...]
     rules: tuple[Rule, ...]
+    tcp: tuple[ConnectionRule, ...] = ()
+    tls: tuple[ConnectionRule, ...] = ()
     export_to: frozenset[str]
     created: str
     line: Line
@@ -247,14 +298,35 @@ def exported(export_to: frozenset[str], own: str, namespace: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """What some clients know of the mesh (S5, S6, S8)."""
+
+    name: str
+    namespace: str
+    selector: Mapping[str, str]
+    """Labels of the pods it is for; empty = all of its namespace."""
+    hosts: tuple[tuple[str, str], ...] = ()
+    """Namespace (``*``, ``.``, a name) and host pattern of what is known; empty = the Sidecar says nothing of it."""
+    registry_only: bool | None = None
+    """None = as the mesh has it."""
+    created: str
+    line: Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything that the documents say."""
 
     services: tuple[Service, ...] = ()
+    """Of these the client's proxy knows."""
+    named: tuple[Service, ...] = ()
+    """Of these names can be looked up, whatever the proxy knows; empty = the same."""
     workloads: tuple[Workload, ...] = ()
     virtual_services: tuple[VirtualService, ...] = ()
     """Oldest first, then by name and namespace (B5)."""
     destination_rules: tuple[DestinationRule, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
+    """Oldest first."""
     domain: str = "cluster.local"
     root_namespace: str = "istio-system"
     registry_only: bool = False

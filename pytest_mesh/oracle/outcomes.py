@@ -32,6 +32,7 @@ class Outcome:
     by: Literal["workload", "proxy", "outside"] = "workload"
     """Who answers; ``outside`` = whatever the client's connection goes to, of which nothing is known (F6)."""
     status: int = 200
+    """0 = the connection is closed without an answer (or there is no HTTP on it, where a workload is reached)."""
     flag: Flag = ""
     host: str = ""
     """The Service that answers."""
@@ -50,19 +51,26 @@ class Outcome:
     location: str | None = None
     body: str | None = None
     """None = nothing is said of it."""
+    grpc_status: int | None = None
+    """Code that a proxy tells a gRPC caller."""
     delay: float = 0.0
     """Seconds that the answer takes at least."""
     mirrors: tuple[Copy, ...] = ()
 
     def __str__(self) -> str:
         if self.by == "outside":
-            return "whatever answers at the address that the client connects to"
+            where = f"endpoints of {self.host}:{self.port}" if self.host else "the address that the client connects to"
+            return f"whatever answers at {where}"
+        if self.by == "proxy" and not self.status:
+            return f"a connection that the client's proxy closes{f' ({self.flag})' if self.flag else ''}"
         after = f" after {self.delay:g} s" if self.delay else ""
         if self.by == "proxy":
             what = f"{self.status} from the client's proxy{f' ({self.flag})' if self.flag else ''}"
             return f"{what}{f', Location {self.location}' if self.location is not None else ''}{after}"
         names = " or ".join(one.name for one in self.workloads)
         subset = f" subset {self.subset}" if self.subset else ""
+        if not self.status:
+            return f"a connection to {names} ({self.host}:{self.port}{subset})"
         return (
             f"{self.status} from {names} ({self.host}:{self.port}{subset}), which sees {self.method} {self.path}{after}"
         )

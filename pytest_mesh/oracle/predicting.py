@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from pytest_mesh.contracts import Request
-from pytest_mesh.oracle import headers, paths
+from pytest_mesh.oracle import connections, cors, grpc_answers, headers, paths
 from pytest_mesh.oracle.binding import Owner, blocks_of, owner
 from pytest_mesh.oracle.errors import Unsupported
 from pytest_mesh.oracle.fields import Line
@@ -24,9 +24,9 @@ from pytest_mesh.oracle.model import (
     Source,
     World,
 )
-from pytest_mesh.oracle.names import aliases
 from pytest_mesh.oracle.outcomes import Copy, Flag, Outcome, Prediction, Step, merged
 from pytest_mesh.oracle.requests import Seen, seen
+from pytest_mesh.oracle.scopes import scoped
 from pytest_mesh.oracle.targets import Target, target
 
 _MILLION = 1_000_000
@@ -37,30 +37,50 @@ _STATUS, _DELAY = "x-mesh-status", "x-mesh-delay"
 def predict(world: World, source: Source, request: Request) -> Prediction:
     """Give what may come of a request that a pod of ``source`` sends through its proxy.
 
-    Raises ``Unsupported`` where the documents or the request hold what the oracle does not model.
+    A URL ``tcp://host:port`` or ``tls://name:port`` asks for a connection (``connections``). Raises ``Unsupported`` where
+    the documents or the request hold what the oracle does not model.
     """
-    return _Decision(world, source, seen(request)).predict()
+    steps: list[Step] = []
+    known = scoped(world, source, steps)
+    if connections.is_connection(request):
+        return connections.predict(known, source, connections.dialled(request), steps)
+    return _Decision(known, source, seen(request), steps).predict()
 
 
 class _Decision:
     """One request while it is decided."""
 
-    def __init__(self, world: World, source: Source, request: Seen) -> None:
+    def __init__(self, world: World, source: Source, request: Seen, steps: list[Step]) -> None:
         self._world = world
         self._source = source
         self._request = request
-        self._steps: list[Step] = []
+        self._steps = steps
         self._assumed: dict[str, None] = {}
 
     def predict(self) -> Prediction:
-        if not any((port := one.port(self._request.port)) and port.http for one in self._world.services):
-            raise Unsupported(
-                f"port {self._request.port}: no Service declares it as HTTP, so no listener routes by host"
-            )
-        outcomes = merged(self._outcomes(owner(self._world, self._source, self._request, self._steps)))
+        outcomes = merged(grpc_answers.as_grpc(one, self._request) for one in self._listened())
         return Prediction(
             outcomes=outcomes, steps=tuple(self._steps), assumptions=(*self._assumed, *self._world.assumptions)
         )
+
+    def _listened(self) -> Iterator[Outcome]:
+        ports = [port for one in self._world.services if (port := one.port(self._request.port))]
+        if any(port.http for port in ports):
+            yield from self._outcomes(owner(self._world, self._source, self._request, self._steps))
+        elif ports:
+            raise Unsupported(
+                f"port {self._request.port}: no Service declares it as HTTP, so no listener routes by host"
+            )
+        elif self._world.registry_only:
+            self._say(
+                f"no Service that the client knows has port {self._request.port}; REGISTRY_ONLY: closed (F8)", None
+            )
+            yield Outcome(by="proxy", status=0, flag="BH")
+        else:
+            self._say(
+                f"no Service that the client knows has port {self._request.port}; ALLOW_ANY: passed on (F6)", None
+            )
+            yield self._passed_through()
 
     def _outcomes(self, who: Owner) -> Iterator[Outcome]:
         if who.virtual_service is None:
@@ -98,28 +118,35 @@ class _Decision:
             yield self._passed_through()
 
     def _passed_through(self) -> Outcome:
-        for service in self._world.services:
-            names = aliases(service.name, service.namespace, self._source.namespace, self._world.domain)
-            workloads = self._world.behind(service, {})
-            if self._request.address in names and workloads:
-                return replace(
-                    self._from_workload(Headers(), None),
-                    host=service.host,
-                    port=self._request.port,
-                    workloads=workloads,
-                    path=self._path(None, None),
-                    authority=self._request.authority,
-                )
-        return Outcome(by="outside")
+        """Give what answers at the address that the client dials."""
+        host = connections.behind_address(self._world, self._source, self._request.address)
+        if host is None:
+            return Outcome(by="outside")
+        return replace(
+            self._from_workload(Headers(), None),
+            host=host[0].host,
+            port=self._request.port,
+            workloads=host[1],
+            path=self._path(None, None),
+            authority=self._request.authority,
+        )
 
     # ------------------------------------------------------------ actions
 
     def _act(self, rule: Rule, block: Block) -> Iterator[Outcome]:
-        if rule.cors and self._request.header("origin") is not None:
-            raise Unsupported(f"{rule.line.field('corsPolicy')}: the oracle does not model CORS requests (R18)")
         for fault_share, aborted, delay in self._faults(rule):
             if aborted:
-                yield Outcome(probability=fault_share, by="proxy", status=aborted, flag="FI", delay=delay)
+                code = rule.fault.abort_grpc if rule.fault and not rule.fault.abort_status else None
+                body = "fault filter abort"
+                yield Outcome(
+                    probability=fault_share,
+                    by="proxy",
+                    status=aborted,
+                    flag="FI",
+                    delay=delay,
+                    grpc_status=code,
+                    body=body,
+                )
                 continue
             for one in self._unfaulted(rule, block):
                 yield replace(one, probability=one.probability * fault_share, delay=max(delay, one.delay + delay))
@@ -130,17 +157,35 @@ class _Decision:
         if fault is None:
             yield Fraction(1), 0, 0.0
             return
+        # A gRPC status alone: 200 for whoever is no gRPC caller.
+        wanted = fault.abort_status or (200 if fault.abort_grpc is not None else 0)
         delayed = Fraction(fault.delay_per_million if fault.delay else 0, _MILLION)
-        aborted = Fraction(fault.abort_per_million if fault.abort_status else 0, _MILLION)
-        parts = [(delayed, f"wait {fault.delay:g} s"), (aborted, f"get {fault.abort_status}")]
+        aborted = Fraction(fault.abort_per_million if wanted else 0, _MILLION)
+        parts = [(delayed, f"wait {fault.delay:g} s"), (aborted, f"get {wanted}")]
         told = ", ".join(f"{float(share * 100):g}% {what}" for share, what in parts if share)
         self._say(f"fault: {told or 'of nobody'}", fault.line)
         for wait_share, wait in ((delayed, fault.delay), (1 - delayed, 0.0)):
-            for abort_share, status in ((aborted, fault.abort_status), (1 - aborted, 0)):
+            for abort_share, status in ((aborted, wanted), (1 - aborted, 0)):
                 if wait_share * abort_share:
                     yield wait_share * abort_share, status, wait
 
     def _unfaulted(self, rule: Rule, block: Block) -> Iterator[Outcome]:
+        # The filter knows nothing of routes that a proxy answers by itself.
+        if rule.cors is None or not rule.branches:
+            yield from self._routed(rule, block)
+            return
+        answered = cors.preflight(rule.cors, self._request)
+        if answered is not None:
+            self._say("the proxy answers the preflight (R18)", rule.cors.line)
+            yield Outcome(by="proxy", status=200, response_headers=answered, body="")
+            return
+        more = cors.added(rule.cors, self._request)
+        if self._request.header("origin"):
+            self._say(f"the origin is {'allowed' if more else 'not allowed'} (R18)", rule.cors.line)
+        for one in self._routed(rule, block):
+            yield replace(one, response_headers={**one.response_headers, **more})
+
+    def _routed(self, rule: Rule, block: Block) -> Iterator[Outcome]:
         uri = next((one for one in block.conditions if one.where == "uri"), None)
         if rule.redirect is not None:
             self._say("redirects", rule.redirect.line)
@@ -183,6 +228,15 @@ class _Decision:
             body = "no healthy upstream" if found.flag == "UH" else ""
             one = self._by_proxy(route, branch.headers, status=503, flag=found.flag, body=body, single=single)
             yield replace(one, host=found.host, subset=found.subset, port=found.port)
+            return
+        if found.reached != "pods":
+            dialled = found.reached == "dialled"
+            there = connections.behind_address(self._world, self._source, self._request.address) if dialled else None
+            connections.check_dialled(self._world, found, there)
+            known = self._answered(
+                branch, route, rule, path, replace(found, workloads=there[1] if there else ()), single=single
+            )
+            yield known if there else replace(known, by="outside", status=200)
             return
         yield self._answered(branch, route, rule, path, found, single=single)
 

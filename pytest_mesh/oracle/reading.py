@@ -8,9 +8,10 @@ from functools import partial
 from pytest_mesh.contracts import Json
 from pytest_mesh.oracle.errors import Unsupported
 from pytest_mesh.oracle.fields import Fields, Line
-from pytest_mesh.oracle.model import DestinationRule, Port, Service, Subset, VirtualService, Workload, World
+from pytest_mesh.oracle.model import DestinationRule, Service, Sidecar, Subset, Workload, World
 from pytest_mesh.oracle.names import resolve
-from pytest_mesh.oracle.reading_routes import read_virtual_service
+from pytest_mesh.oracle.reading_services import read_service, read_service_entry, read_sidecar
+from pytest_mesh.oracle.reading_virtual_services import Written, read_virtual_services
 
 _WITHOUT_INFLUENCE = {
     "v1": {"Namespace", "ServiceAccount", "ConfigMap", "Secret", "PersistentVolumeClaim", "PersistentVolume", "LimitRange", "ResourceQuota"},
@@ -24,7 +25,6 @@ _GROUPS_WITHOUT_INFLUENCE = {
     "monitoring.coreos.com", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io", "storage.k8s.io",
 }  # fmt: skip
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}
-_HTTP = ("http", "http2", "grpc", "grpc-web")
 _ASSUMED = {
     "connectionPool": "no connection pool overflows",
     "outlierDetection": "no pod is ejected",
@@ -47,7 +47,8 @@ def read_world(
     """
     services: list[Service] = []
     workloads: list[Workload] = []
-    routes: list[VirtualService] = []
+    routes: list[Written] = []
+    sidecars: list[Sidecar] = []
     rules: list[DestinationRule] = []
     assumed: list[str] = []
     for document, file in found:
@@ -57,7 +58,11 @@ def read_world(
         line = Line(file=file, object=f"{kind} {own}/{metadata.get('name', '')}")
         match (kind, str(document.get("apiVersion", "")).partition("/")[0]):
             case ("Service", "v1"):
-                services.append(_service(document, own, domain, line))
+                services.append(read_service(document, own, domain, line))
+            case ("ServiceEntry", "networking.istio.io"):
+                services += read_service_entry(document, own, line)
+            case ("Sidecar", "networking.istio.io"):
+                sidecars.append(read_sidecar(document, own, line))
             case ("Pod", "v1"):
                 if _is_endpoint(document.get("status") or {}):
                     workloads.append(_workload(metadata, metadata, own))
@@ -65,7 +70,7 @@ def read_world(
                 if document["spec"].get("replicas", 1):
                     workloads.append(_workload(metadata, document["spec"]["template"]["metadata"], own))
             case ("VirtualService", "networking.istio.io"):
-                routes.append(read_virtual_service(document, own, domain, line))
+                routes.append((document, own, line))
             case ("DestinationRule", "networking.istio.io"):
                 rules.append(_destination_rule(document, own, domain, line))
             case ("PeerAuthentication", "security.istio.io"):
@@ -78,34 +83,14 @@ def read_world(
     return World(
         services=tuple(services),
         workloads=tuple(workloads),
-        virtual_services=tuple(by_age(routes)),
+        virtual_services=tuple(by_age(read_virtual_services(routes, domain))),
         destination_rules=tuple(by_age(rules)),
+        sidecars=tuple(by_age(sidecars)),
         domain=domain,
         root_namespace=root_namespace,
         registry_only=registry_only,
         assumptions=tuple(assumed),
     )
-
-
-def _service(document: Json, namespace: str, domain: str, line: Line) -> Service:
-    spec = document.get("spec") or {}
-    if spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None":
-        raise Unsupported(f"{line}: the oracle models neither headless nor ExternalName Services")
-    name = document["metadata"]["name"]
-    return Service(
-        name=name,
-        namespace=namespace,
-        host=f"{name}.{namespace}.svc.{domain}",
-        ports=tuple(map(_port, spec.get("ports") or ())),
-        selector=dict(spec.get("selector") or {}),
-        line=line,
-    )
-
-
-def _port(port: Json) -> Port:
-    named = str(port.get("appProtocol") or port.get("name") or "").lower()
-    protocol = next((one for one in _HTTP if named == one or named.startswith(f"{one}-")), "")
-    return Port(number=int(port["port"]), http=bool(protocol), declared=bool(named))
 
 
 def _is_endpoint(status: Json) -> bool:

@@ -1,18 +1,18 @@
-"""A VirtualService document into its model, with the line of each part; refuses what the oracle does not model."""
+"""An ``http`` route into its model, with the line of each part; refuses what the oracle does not model."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from pytest_mesh.contracts import Json
 from pytest_mesh.oracle.errors import Malformed, Unsupported
 from pytest_mesh.oracle.fields import Fields, Line, seconds
+from pytest_mesh.oracle.grpc_answers import CODES
 from pytest_mesh.oracle.matching import check_regex, check_substitution
 from pytest_mesh.oracle.model import (
-    MESH,
     Block,
     Branch,
     Condition,
+    Cors,
     Destination,
     DirectResponse,
     Fault,
@@ -23,7 +23,6 @@ from pytest_mesh.oracle.model import (
     Rewrite,
     Rule,
     StringMatch,
-    VirtualService,
 )
 from pytest_mesh.oracle.names import resolve
 
@@ -32,46 +31,24 @@ _REDIRECT_CODES = {0, 301, 302, 303, 307, 308}
 _MILLION = 1_000_000
 
 
-def read_virtual_service(document: Json, namespace: str, domain: str, line: Line) -> VirtualService:
-    """Read the document; raises ``Unsupported`` or ``Malformed`` with the field."""
-    spec = Fields(document.get("spec") or {}, line.field("spec"))
-    spec.knows({"hosts", "gateways", "http", "exportTo"}, refused={"tcp", "tls"})
-    if not spec.texts("hosts"):
-        raise Unsupported(f"{spec.at('hosts')}: absent, a delegate (R19), which the oracle does not model")
-    return VirtualService(
-        name=document["metadata"]["name"],
-        namespace=namespace,
-        hosts=tuple(resolve(host, namespace, domain) for host in spec.texts("hosts")),
-        gateways=spec.texts("gateways") or (MESH,),
-        rules=tuple(
-            _rule(fields, partial(_destination, namespace=namespace, domain=domain)) for fields in spec.each("http")
-        ),
-        export_to=frozenset(spec.texts("exportTo")),
-        created=str(document["metadata"].get("creationTimestamp") or ""),
-        line=line,
-    )
-
-
 _RULE = {
     "name", "match", "route", "redirect", "directResponse", "rewrite", "timeout", "retries", "fault", "mirror",
     "mirrors", "mirrorPercentage", "mirrorPercent", "corsPolicy", "headers",
 }  # fmt: skip
 
 
-def _rule(fields: Fields, destination: partial[Destination]) -> Rule:
-    fields.knows(_RULE, refused={"delegate"})
+def read_rule(fields: Fields, destination: partial[Destination]) -> Rule:
+    """Read an entry of ``http``; raises ``Unsupported`` or ``Malformed`` with the field."""
+    fields.knows(_RULE)
     actions = [name for name in ("route", "redirect", "directResponse") if name in fields]
     if not actions:
         raise Malformed(f"{fields.line}: no route, redirect or directResponse (R20)")
     if len(actions) > 1:
         raise Malformed(f"{fields.line}: {' and '.join(actions)} exclude each other")
-    branches = tuple(_branch(item, destination) for item in fields.each("route"))
-    weights = [branch.weight for branch in branches]
-    if len(branches) > 1 and not sum(weights):
-        raise Malformed(f"{fields.at('route')}: total destination weight = 0 (W5)")
+    branches = read_branches(fields, destination)
     return Rule(
         name=fields.text("name"),
-        blocks=tuple(_block(item) for item in fields.each("match")),
+        blocks=tuple(read_block(item) for item in fields.each("match")),
         branches=branches,
         redirect=_redirect(fields.below("redirect")),
         direct_response=_direct_response(fields.below("directResponse")),
@@ -80,10 +57,18 @@ def _rule(fields: Fields, destination: partial[Destination]) -> Rule:
         mirrors=tuple(_mirrors(fields, destination)),
         headers=_headers(fields.below("headers")),
         timeout=seconds(fields, "timeout"),
-        cors="corsPolicy" in fields,
+        cors=_cors(fields.below("corsPolicy")),
         retries="retries" in fields,
         line=fields.line,
     )
+
+
+def read_branches(fields: Fields, destination: partial[Destination]) -> tuple[Branch, ...]:
+    """Read the destinations of a route and their weights."""
+    branches = tuple(_branch(item, destination) for item in fields.each("route"))
+    if len(branches) > 1 and not sum(branch.weight for branch in branches):
+        raise Malformed(f"{fields.at('route')}: total destination weight = 0 (W5)")
+    return branches
 
 
 def _branch(fields: Fields, destination: partial[Destination]) -> Branch:
@@ -99,7 +84,8 @@ def _branch(fields: Fields, destination: partial[Destination]) -> Branch:
     )
 
 
-def _destination(fields: Fields, *, namespace: str, domain: str) -> Destination:
+def read_destination(fields: Fields, *, namespace: str, domain: str) -> Destination:
+    """Read a destination; a short host is resolved."""
     fields.knows({"host", "subset", "port"})
     port = fields.below("port")
     return Destination(
@@ -116,7 +102,8 @@ _BLOCK = {
 }  # fmt: skip
 
 
-def _block(fields: Fields) -> Block:
+def read_block(fields: Fields) -> Block:
+    """Read an entry of ``match``."""
     fields.knows(_BLOCK)
     conditions: list[Condition] = []
     for name in ("uri", "scheme", "method", "authority"):
@@ -244,12 +231,42 @@ def _fault(fields: Fields | None) -> Fault | None:
     if delay is not None:
         delay.knows({"fixedDelay", "percentage", "percent"}, refused={"exponentialDelay"})
     if abort is not None:
-        abort.knows({"httpStatus", "percentage"}, refused={"grpcStatus", "http2Error"})
+        abort.knows({"httpStatus", "grpcStatus", "percentage"}, refused={"http2Error"})
     return Fault(
         delay=(seconds(delay, "fixedDelay") or 0.0) if delay else 0.0,
         delay_per_million=_per_million(delay) if delay else 0,
         abort_status=abort.number("httpStatus") if abort else 0,
+        abort_grpc=_grpc_status(abort) if abort else None,
         abort_per_million=_per_million(abort) if abort else 0,
+        line=fields.line,
+    )
+
+
+def _grpc_status(abort: Fields) -> int | None:
+    if "grpcStatus" not in abort:
+        return None
+    name = abort.text("grpcStatus")
+    if name not in CODES:
+        raise Malformed(f"{abort.at('grpcStatus')}: {name!r} is no status of gRPC")
+    return CODES[name]
+
+
+def _cors(fields: Fields | None) -> Cors | None:
+    if fields is None:
+        return None
+    known = {
+        "allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge", "allowCredentials", "unmatchedPreflights",
+    }  # fmt: skip
+    fields.knows(known, refused={"allowOrigin"})
+    age = seconds(fields, "maxAge")
+    return Cors(
+        origins=tuple(_string(item) for item in fields.each("allowOrigins")),
+        methods=",".join(fields.texts("allowMethods")),
+        headers=",".join(fields.texts("allowHeaders")),
+        expose=",".join(fields.texts("exposeHeaders")),
+        max_age="" if age is None else str(int(age)),
+        credentials=fields.truth("allowCredentials"),
+        ignore_unmatched=fields.text("unmatchedPreflights") == "IGNORE",
         line=fields.line,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Literal
 
 from pytest_mesh.oracle.errors import Unsupported
 from pytest_mesh.oracle.fields import Line
@@ -21,11 +22,17 @@ class Target:
     port: int
     workloads: tuple[Workload, ...] = ()
     flag: Flag = ""
+    reached: Literal["pods", "dialled", "outside"] = "pods"
     assumptions: tuple[str, ...] = ()
 
 
-def target(world: World, source: Source, destination: Destination, port: int, steps: list[Step]) -> Target:
-    """Find what a destination leads to, from a listener on ``port``; tells what decides."""
+def target(
+    world: World, source: Source, destination: Destination, port: int, steps: list[Step], *, http: bool = True
+) -> Target:
+    """Find what a destination leads to, from a listener on ``port``; tells what decides.
+
+    ``http``: whether its port must speak HTTP.
+    """
     service = world.service(destination.host)
     # B14 as a running Istio has it: a sidecar's listener sees no port of a Service but its own.
     number = destination.port or port
@@ -35,8 +42,10 @@ def target(world: World, source: Source, destination: Destination, port: int, st
     reached = service.port(number)
     if reached is None:
         return _none(found, f"Service {service.host} has no port {number}", destination.line, steps)
-    if not reached.http:
+    if http and not reached.http:
         raise Unsupported(f"{service.line}: port {number} is not declared as HTTP by name or appProtocol")
+    if not http and reached.protocol == "detected":
+        raise Unsupported(f"{service.line}: port {number}: the oracle does not model ports whose protocol is detected")
     rules = rules_for(world, source, destination.host, service.namespace)
     assumed = tuple(text for rule in rules for text in rule.assumptions)
     subset = Subset(name="", labels={}, line=destination.line)
@@ -47,13 +56,23 @@ def target(world: World, source: Source, destination: Destination, port: int, st
             words = f"no DestinationRule for {destination.host} has subset {destination.subset!r} (in force: {named})"
             return _none(found, words, destination.line, steps)
         subset = subsets[0]
+    found = replace(found, reached=service.reached, assumptions=assumed)
+    if service.reached == "dialled":
+        words = "goes to the address that the client dials, whatever the subset (headless, or resolution NONE: S1)"
+        steps.append(Step(words=f"{service.host} {words}", line=service.line))
+        return found
     workloads = world.behind(service, subset.labels)
+    if service.reached == "outside":
+        fitting = [one for one in service.endpoint_labels if subset.labels.items() <= one.items()]
+        if fitting or not destination.subset:
+            steps.append(Step(words=f"{service.host} has endpoints of its own (S1)", line=service.line))
+            return found
     if not workloads:
         steps.append(
             Step(words=f"no pod of {service.host} has labels {dict(subset.labels)}: 503 UH (F3)", line=subset.line)
         )
-        return Target(host=found.host, subset=found.subset, port=number, flag="UH", assumptions=assumed)
-    return Target(host=found.host, subset=found.subset, port=number, workloads=workloads, assumptions=assumed)
+        return replace(found, flag="UH", reached="pods")
+    return replace(found, workloads=workloads)
 
 
 def rules_for(world: World, source: Source, host: str, service_namespace: str) -> tuple[DestinationRule, ...]:

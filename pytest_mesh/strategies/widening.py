@@ -17,7 +17,7 @@ from pytest_mesh.strategies.cast import SUBSETS as SUBSETS_OF_THE_CAST
 from pytest_mesh.strategies.cells import Cell, Sent
 from pytest_mesh.strategies.choices import Choose, seeded, several
 
-_KINDS = ("timeout", "retries", "cors", "mirrors", "mirrorPercentage", "fault", "names", "subset")
+_KINDS = ("timeout", "retries", "cors", "mirrors", "mirrorPercentage", "fault", "names", "subset", "grpc")
 _RETRIES: tuple[Json, ...] = (
     {"attempts": 0},
     {"attempts": 1, "retryOn": "5xx"},
@@ -28,6 +28,7 @@ _RETRIES: tuple[Json, ...] = (
     {"attempts": 2},
 )
 _STATUSES = ("200", "409", "500", "502", "503", "504")
+_GRPC_TYPES = ("application/grpc", "application/grpc+proto", "application/grpc-web")
 _ORIGIN = "https://app.test"
 _CORS: tuple[Json, ...] = (
     {"allowOrigins": [{"exact": _ORIGIN}], "allowMethods": ["GET", "POST"], "allowHeaders": ["x-a"], "maxAge": "24h"},
@@ -113,6 +114,12 @@ def _put(choose: Choose, kind: str, route: Json) -> None:
         route["mirrorPercentage"] = {"value": choose((0, 50, 100))}
     elif kind == "fault":
         route["fault"] = {"abort": {"httpStatus": choose((418, 503)), "percentage": {"value": choose((20, 50))}}}
+    elif kind == "grpc":
+        abort = {
+            "grpcStatus": choose(("UNAVAILABLE", "NOT_FOUND", "INTERNAL")),
+            "percentage": {"value": choose((50, 100))},
+        }
+        route["fault"] = {"abort": abort}
     else:
         choose(route["route"])["destination"] = {"host": TARGET, "subset": choose(_SUBSETS)}
     if "mirrors" in route:
@@ -133,6 +140,13 @@ def _asked(choose: Choose, kind: str, requests: list[Sent]) -> list[Sent]:
         return [replace(one, headers=(*one.headers, ("x-mesh-delay", "2"))) if one is slow else one for one in requests]
     if kind == "cors":
         return [_preflight(choose, one) if choose((False, True)) else one for one in requests]
+    if kind == "grpc":
+        return [
+            replace(one, headers=(*one.headers, ("content-type", choose(_GRPC_TYPES))))
+            if choose((False, True))
+            else one
+            for one in requests
+        ]
     return requests
 
 

@@ -217,13 +217,6 @@ def test_r17_pseudo_headers_are_left_alone(ask, routes):
     assert (one.path, one.authority, one.request_headers) == ("/", "reviews", {})
 
 
-def test_r18_cors_is_refused_only_for_requests_with_an_origin(ask, routes):
-    text = routes(f"[{{corsPolicy: {{allowOrigins: [{{exact: a}}]}}, {TO_V1}}}]")
-    assert ask(text).certain.status == 200
-    with pytest.raises(Unsupported, match="R18"):
-        ask(text, headers={"origin": "http://a"})
-
-
 def test_r20_a_route_without_an_action_is_refused(ask, routes):
     with pytest.raises(Malformed, match="R20"):
         ask(routes("[{match: [{uri: {exact: /}}]}]"))

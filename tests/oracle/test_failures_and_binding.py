@@ -178,9 +178,7 @@ def test_d19_a_destination_rule_that_is_not_exported_is_not_there(ask, routes):
     assert told(ask(text, "http://reviews.shop/", source=ELSEWHERE)) == (503, "NC")
 
 
-@pytest.mark.parametrize(
-    "kind", ["Sidecar", "ServiceEntry", "EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication"]
-)
+@pytest.mark.parametrize("kind", ["WorkloadEntry", "EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication"])
 def test_kinds_that_are_not_modelled_are_refused_by_name(ask, kind):
     group = "security.istio.io" if "A" in kind else "networking.istio.io"
     with pytest.raises(Unsupported, match=f"{kind} shop/x"):
@@ -190,12 +188,17 @@ def test_kinds_that_are_not_modelled_are_refused_by_name(ask, kind):
 @pytest.mark.parametrize(
     "document",
     [
-        "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: x}, spec: {hosts: [a], tcp: []}}",
-        "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: x}, spec: {hosts: [a], http: [{delegate: {name: b}}]}}",
+        "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: x}, spec: {hosts: [a], tcp: [{match: [{destinationSubnets: [10.0.0.0/8]}], route: [{destination: {host: a}}]}]}}",
+        "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: x}, spec: {http: [{route: [{destination: {host: a}}]}], gateways: [b]}}",
+        "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: x}, spec: {ingress: []}}",
+        "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: x}, spec: {hosts: [a.test], subjectAltNames: [x]}}",
         "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: x}, spec: {hosts: [a], http: [{misspelt: 1}]}}",
         "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: x}, spec: {host: a, trafficPolicy: {tls: {mode: SIMPLE}}}}",
     ],
 )
 def test_fields_that_are_not_modelled_are_refused_by_path(ask, document):
-    with pytest.raises(Unsupported, match=r"spec\.(tcp|http\[0\]\.(delegate|misspelt)|trafficPolicy\.tls)"):
+    with pytest.raises(
+        Unsupported,
+        match=r"spec\.(tcp\[0\].match\[0\].destinationSubnets|http\[0\]\.misspelt|gateways|ingress|subjectAltNames|trafficPolicy\.tls)",
+    ):
         ask(document)

@@ -1,9 +1,12 @@
-"""Rival VirtualServices on two meshes side by side: the same one takes the host, by whatever name it is called."""
+"""Groups of documents on two meshes side by side: rivals for a host, delegates, ServiceEntries, headless Services.
+
+The same route answers, by whatever name the host is called.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
@@ -22,6 +25,7 @@ from pytest_mesh.oracle.reading import read_world
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.strategies import cast
 from pytest_mesh.strategies.bindings import Binding, draw_bindings
+from pytest_mesh.strategies.surroundings import draw_surroundings
 
 pytestmark = [pytest.mark.mesh_differential, pytest.mark.timeout(1800)]
 
@@ -31,12 +35,18 @@ SHARE = 10
 """One group for so many cells of the run."""
 CHANCE = frozenset({"workload", "arrivals"})
 """Aspects that the load balancer decides: every route goes to all versions of a Service."""
+_TOLD = 4
+"""Differences that are told whole."""
 _AGE_SECONDS = 1.1
 """Creation times are whole seconds: so long apart, they tell which VirtualService is older."""
 
 
+@pytest.mark.parametrize("draw", [draw_bindings, draw_surroundings], ids=["rivals", "surroundings"])
 def test_the_same_virtual_service_takes_the_host(
-    pair: Pair, mesh_settings: MeshSettings, pytestconfig: pytest.Config
+    draw: Callable[[int, int, str], list[Binding]],
+    pair: Pair,
+    mesh_settings: MeshSettings,
+    pytestconfig: pytest.Config,
 ) -> None:
     run = pytestconfig.stash[RUN]
     number = max(1, run.options.differential_cells // SHARE)
@@ -44,17 +54,18 @@ def test_the_same_virtual_service_takes_the_host(
     asked = 0
     for start in range(0, number, BATCH):
         count = min(BATCH, number - start)
-        groups = [
-            draw_bindings(count, mesh_settings.seed + start, side.namespace.name) for side in (pair.first, pair.second)
-        ]
+        groups = [draw(count, mesh_settings.seed + start, side.namespace.name) for side in (pair.first, pair.second)]
         came, other = pair.both(partial(_bring, pair.first, groups[0]), partial(_bring, pair.second, groups[1]))
         asked += len(came[0])
         told += _differences(pair, groups, came, other)
         run.progress(
-            f"differential: {start + count} of {number} groups of rivals, {asked} requests to each, {len(told)} differences"
+            f"differential: {start + count} of {number} groups ({draw.__name__}), {asked} requests to each, {len(told)} differences"
         )
     if told:
-        raise MeshFailure(f"{len(told)} of {asked} requests go another way (seed {mesh_settings.seed}):\n\n{told[0]}")
+        raise MeshFailure(
+            f"{len(told)} of {asked} requests go another way (seed {mesh_settings.seed}):\n\n"
+            + "\n\n".join(told[:_TOLD])
+        )
 
 
 def _bring(side: Side, groups: Sequence[Binding]) -> tuple[list[Asked], list[Json]]:
@@ -66,12 +77,11 @@ def _bring(side: Side, groups: Sequence[Binding]) -> tuple[list[Asked], list[Jso
         time.sleep(max(0.0, _AGE_SECONDS - (time.monotonic() - began)))
     side.pass_sentinel()
     answers = side.ask([request for group in groups for request in group.requests])
-    for one in stored:
-        if one["kind"] == "VirtualService":
-            path = side.namespace.kube.resource(one["apiVersion"], one["kind"]).path(
-                side.namespace.name, one["metadata"]["name"]
-            )
-            side.namespace.kube.delete(path)
+    for one in stored[len(groups) :]:
+        path = side.namespace.kube.resource(one["apiVersion"], one["kind"]).path(
+            side.namespace.name, one["metadata"]["name"]
+        )
+        side.namespace.kube.delete(path)
     return answers, stored
 
 
