@@ -20,6 +20,13 @@ class ApiFailure(MeshError):  # noqa: N818  a refusal is no error of ours
         self.body = body
 
 
+def why(error: BaseException) -> str:
+    """Why a connection failed, in words: some errors have none of their own."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
+
+
 class NotFound(ApiFailure):
     """404: the object or the resource type does not exist."""
 

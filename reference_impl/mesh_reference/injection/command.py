@@ -103,6 +103,10 @@ def _inject(text: str, source: str, namespace: str, settings: InjectionSettings,
             continue
         if item.value is None and not _as_written(item).strip():
             continue
+        if item.value is not None and not _has_kind(item.value):
+            click.echo(f"{source}:{item.line}: a document needs apiVersion and kind", err=True)
+            exit_code = _UNREADABLE
+            continue
         try:
             outcome = inject_object(item.value, namespace, settings)
         except MeshError as problem:
@@ -114,6 +118,10 @@ def _inject(text: str, source: str, namespace: str, settings: InjectionSettings,
         click.echo(documents.dump(outcome.value) if outcome.changed else _as_written(item), output, nl=False)
         click.echo("---", output)
     return exit_code
+
+
+def _has_kind(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("kind"), str) and bool(value["kind"])
 
 
 def _as_written(document: documents.Document) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 
-from mesh_reference.errors import ApiFailure, Conflict, NotFound
+from mesh_reference.errors import ApiFailure, Conflict, NotFound, why
 from mesh_reference.kube import connection, watching
 from mesh_reference.kube.resources import TOKEN_REVIEWS, Resource
 
@@ -27,6 +27,8 @@ Json = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+ANSWER_SECONDS = 30.0
+"""For a whole answer; watches and streams have budgets of their own."""
 
 
 class Kube:
@@ -45,7 +47,7 @@ class Kube:
         # The default of 100 connections would starve requests behind watches only in absurd cases; 0 = no limit.
         connector = aiohttp.TCPConnector(limit=0, ssl=self._link.tls or False)
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=30), read_bufsize=2**21
+            connector=connector, timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS), read_bufsize=2**21
         )
         return self
 
@@ -135,7 +137,7 @@ class Kube:
             try:
                 answer: Json = json.loads(await response.read())
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                raise ApiFailure(f"{method} {path}: the answer could not be read: {error}") from error
+                raise ApiFailure(f"{method} {path}: the answer could not be read: {why(error)}") from error
             return answer
 
     async def open(
@@ -166,7 +168,7 @@ class Kube:
                 timeout=timeout or self._session.timeout,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiFailure(f"{method} {self._link.server}{path}: {error or type(error).__name__}") from error
+            raise ApiFailure(f"{method} {self._link.server}{path}: {why(error)}") from error
         if response.status >= 400:
             raise await _failure(method, path, response)
         return response

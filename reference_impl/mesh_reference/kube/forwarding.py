@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from mesh_reference.errors import ApiFailure
+from mesh_reference.errors import ApiFailure, why
 from mesh_reference.kube.resources import PODS
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def get(kube: Kube, namespace: str, pod: str, port: int, path: str) -> byt
             f"{where}: the port-forward is refused: {error.status} {reason}", status=error.status
         ) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ApiFailure(f"{where}: {error or type(error).__name__}") from error
+        raise ApiFailure(f"{where}: {why(error)}") from error
     return _body(answer, where)
 
 
@@ -79,7 +79,7 @@ def _body(data: bytes, where: str) -> bytes:
         response.begin()
         body = response.read()
     except (http.client.HTTPException, OSError) as error:
-        raise ApiFailure(f"{where}: no HTTP answer: {error or type(error).__name__}") from error
+        raise ApiFailure(f"{where}: no HTTP answer: {why(error)}") from error
     if response.status != 200:
         raise ApiFailure(f"{where}: {response.status} {body.decode(errors='replace').strip()[:300]}")
     return body

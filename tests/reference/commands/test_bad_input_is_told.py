@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from mesh_reference.cli import main
+from mesh_reference.errors import why
 
 MESH = Path(__file__).parent / "mesh.yaml"
 COMMANDS = (
@@ -104,3 +106,28 @@ def test_no_spoiled_mesh_ends_in_a_traceback() -> None:
     dice = random.Random(7)
     for number in range(20):
         run(spoiled(documents, dice), *COMMANDS[number % len(COMMANDS)])
+
+
+def test_why_a_connection_failed_is_never_empty() -> None:
+    assert why(TimeoutError()) == "no answer in time"
+    assert why(ConnectionResetError()) == "ConnectionResetError"
+    assert why(OSError("no route to host")) == "no route to host"
+
+
+def test_a_cluster_that_does_not_answer_is_one_line_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mesh_reference.kube.client.ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        config = {
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": {"token": "x"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "c",
+        }
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        result = run("", "proxy-status", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    path = "/api/v1/namespaces/istio-system/pods"
+    assert result.stderr == f"the cluster cannot be asked: GET {server}{path}: no answer in time\n"
+    assert result.exit_code == 2

@@ -279,3 +279,13 @@ def test_every_manifest_below_a_directory_is_injected_in_the_order_of_paths(tmp_
         f'{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "{name}"}}}}' for name in ("a", "1", "2")
     ]
     assert result.exit_code == 0
+
+
+def test_a_document_without_kind_is_one_line_and_the_rest_is_printed():  # IK7
+    result = run("metadata: {name: a}\n---\napiVersion: v1\nkind: Service\n---\n[1]\n")
+    assert result.stderr.splitlines() == [
+        "-:1: a document needs apiVersion and kind",
+        "-:6: a document needs apiVersion and kind",
+    ]
+    assert result.stdout == "apiVersion: v1\nkind: Service\n---\n"
+    assert result.exit_code == 2
