@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import ipaddress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
@@ -62,26 +63,24 @@ class _Draft:
     """(SNI, subnet) pairs that a chain has: Envoy refuses two chains for the same connections."""
 
     def add(self, chain: ChainPlan) -> None:
-        """The first chain keeps what it takes; of a later one remains what is left."""
-        sni = tuple(
-            name
-            for name in chain.sni or ("",)
-            if not any((name, subnet) in self.claimed for subnet in chain.subnets or ("",))
-        )
-        if not sni:
-            return
-        self.claimed.update((name, subnet) for name in sni for subnet in chain.subnets or ("",))
-        self.chains.append(
-            ChainPlan(
-                branches=chain.branches,
-                stat_prefix=chain.stat_prefix,
-                sni=tuple(name for name in sni if name),
-                subnets=chain.subnets,
-                idle=chain.idle,
-                by_source=chain.by_source,
-                tunnel=chain.tunnel,
-            )
-        )
+        """The first chain keeps what it takes; of a later one remains what is left, name by name."""
+        subnets = tuple(dict.fromkeys(map(_canonical, chain.subnets))) or ("",)
+        left: dict[tuple[str, ...], list[str]] = {}
+        for name in dict.fromkeys(chain.sni or ("",)):
+            free = tuple(subnet for subnet in subnets if (name, subnet) not in self.claimed)
+            if free:
+                left.setdefault(free, []).append(name)
+                self.claimed.update((name, subnet) for subnet in free)
+        for free, sni in left.items():
+            self.chains.append(replace(chain, sni=tuple(filter(None, sni)), subnets=tuple(filter(None, free))))
+
+
+def _canonical(subnet: str) -> str:
+    """One spelling for each subnet: Envoy compares the addresses."""
+    try:
+        return str(ipaddress.ip_network(subnet, strict=False))
+    except ValueError:
+        return subnet  # told where it is put into the listener
 
 
 def plan(

@@ -101,3 +101,26 @@ def test_a_tunnel_and_the_idle_timeout_are_the_tcp_proxys() -> None:
     (chain,) = chains("10.96.0.9_5432", destination_rule("d", "db", trafficPolicy=policy))
     assert chain["tunnelingConfig"]["hostname"] == "x.example:443"  # D16
     assert chain["idleTimeout"] == "7s"  # D9
+
+
+def subnets_of(*blocks: list[dict[str, Any]]) -> list[list[str]]:
+    """Chain by chain, of blocks with these matches."""
+    tcp = [{"match": found, "route": [to()]} for found in blocks]
+    return [
+        [f"{item['addressPrefix']}/{item['prefixLen']}" for item in chain["prefixRanges"]]
+        for chain in chains("10.96.0.9_5432", routed("db", tcp=tcp))
+        if "prefixRanges" in chain
+    ]
+
+
+def test_a_subnet_is_in_one_chain_however_often_and_in_whichever_spelling_it_is_written() -> None:
+    assert subnets_of([{"destinationSubnets": ["10.0.0.0/8"]}, {"destinationSubnets": ["10.0.0.0/8"]}]) == [
+        ["10.0.0.0/8"]
+    ]
+    first, later = [{"destinationSubnets": ["192.0.2.7"]}], [{"destinationSubnets": ["192.0.2.7/32"]}]
+    assert subnets_of(first, later) == [["192.0.2.7/32"]]
+
+
+def test_of_a_later_chain_remains_what_is_left() -> None:
+    first, later = [{"destinationSubnets": ["10.0.0.0/8"]}], [{"destinationSubnets": ["10.0.0.0/8", "192.0.2.0/24"]}]
+    assert subnets_of(first, later) == [["10.0.0.0/8"], ["192.0.2.0/24"]]
