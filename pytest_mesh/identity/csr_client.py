@@ -6,7 +6,7 @@ nothing and it makes no CSR. grpcio is imported on the first call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
@@ -36,6 +36,7 @@ def create_certificate(
     token: str = "",
     ttl_seconds: int = 0,
     metadata: Sequence[tuple[str, str]] = (),
+    wishes: Mapping[str, str] | None = None,
 ) -> Answer:
     """Send one request to ``host:port``.
 
@@ -47,6 +48,7 @@ def create_certificate(
         token: bearer token; empty sends none.
         ttl_seconds: lifetime asked for; 0 leaves it to the service.
         metadata: more call metadata.
+        wishes: the request's own ``metadata``, such as ``ImpersonatedIdentity``.
 
     Raises ImportError without grpcio.
     """
@@ -62,16 +64,26 @@ def create_certificate(
     with grpc.secure_channel(address, credentials, options=options) as channel:
         call = channel.unary_unary(METHOD, request_serializer=bytes, response_deserializer=bytes)
         try:
-            answer = call(request_bytes(csr, ttl_seconds), metadata=call_metadata, timeout=CALL_SECONDS)
+            answer = call(request_bytes(csr, ttl_seconds, wishes or {}), metadata=call_metadata, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             return Answer(code=error.code().name, message=error.details() or "")
     return Answer(chain=tuple(chain_of(answer)))
 
 
-def request_bytes(csr: bytes, ttl_seconds: int) -> bytes:
-    """Give the message IstioCertificateRequest: ``csr`` is field 1, ``validity_duration`` (seconds) field 3."""
-    out = b"\x0a" + _varint(len(csr)) + csr
-    return out + b"\x18" + _varint(ttl_seconds & (1 << 64) - 1) if ttl_seconds else out
+def request_bytes(csr: bytes, ttl_seconds: int, wishes: Mapping[str, str] | None = None) -> bytes:
+    """Give the message IstioCertificateRequest: ``csr`` is field 1, ``validity_duration`` (seconds) 3, ``metadata`` 4."""
+    out = _field(1, csr)
+    if ttl_seconds:
+        out += b"\x18" + _varint(ttl_seconds & (1 << 64) - 1)
+    if wishes:
+        # google.protobuf.Struct: a map of field 1, whose values hold their text in field 3.
+        entries = ((name.encode(), _field(3, value.encode())) for name, value in wishes.items())
+        out += _field(4, b"".join(_field(1, _field(1, name) + _field(2, value)) for name, value in entries))
+    return out
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
 
 
 def chain_of(message: bytes) -> list[str]:

@@ -63,7 +63,7 @@ class Authority:
 
     def pem(self) -> str:
         """Give the signing certificate."""
-        return _pem(self.certificate)
+        return pem(self.certificate)
 
     def key_pem(self) -> str:
         """Give the private key, PKCS#8."""
@@ -110,7 +110,7 @@ def mint(
         )
         .sign(authority.key, hashes.SHA256())
     )
-    return Svid(chain="".join(map(_pem, (certificate, authority.certificate, *authority.above))), key=_private(key))
+    return Svid(chain="".join(map(pem, (certificate, authority.certificate, *authority.above))), key=_private(key))
 
 
 def self_signed(uris: Sequence[str], *, now: datetime) -> Svid:
@@ -125,7 +125,7 @@ def self_signed(uris: Sequence[str], *, now: datetime) -> Svid:
         .add_extension(x509.ExtendedKeyUsage(list(BOTH_SIDES)), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return Svid(chain=_pem(certificate), key=_private(key))
+    return Svid(chain=pem(certificate), key=_private(key))
 
 
 def _key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
@@ -172,7 +172,8 @@ def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x
     )
 
 
-def _pem(certificate: x509.Certificate) -> str:
+def pem(certificate: x509.Certificate) -> str:
+    """Give a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 

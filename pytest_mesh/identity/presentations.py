@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -31,6 +32,16 @@ class Presentation:
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     admit: bool
 
+    def pem(self) -> str:
+        """Give the chain, for a TLS client."""
+        return "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in self.chain)
+
+    def key_pem(self) -> str:
+        """Give the leaf's key, PKCS#8."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
@@ -38,25 +49,31 @@ class World:
 
     trust_domain: str
     root: x509.Certificate
-    root_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    root_key: forging.Key = field(repr=False)
     foreign_domain: str
     foreign_root: x509.Certificate
-    foreign_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    foreign_key: forging.Key = field(repr=False)
     revoked_domain: str
     now: datetime
 
     @classmethod
     def make(cls, trust_domain: str = "example.org", *, now: datetime) -> World:
         """Make the roots."""
-        foreign = f"other.{trust_domain}"
-        one, two = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(ec.SECP256R1())
+        root = forging.signer("root", key, now=now, uri=f"spiffe://{trust_domain}").sign(key)
+        return cls.around(root, key, trust_domain, now=now)
+
+    @classmethod
+    def around(cls, root: x509.Certificate, root_key: forging.Key, trust_domain: str, *, now: datetime) -> World:
+        """Take a root that is there, and its key; make the foreign one."""
+        foreign, key = f"other.{trust_domain}", ec.generate_private_key(ec.SECP256R1())
         return cls(
             trust_domain=trust_domain,
-            root=forging.signer("root", one, now=now, uri=f"spiffe://{trust_domain}").sign(one),
-            root_key=one,
+            root=root,
+            root_key=root_key,
             foreign_domain=foreign,
-            foreign_root=forging.signer("foreign root", two, now=now, uri=f"spiffe://{foreign}").sign(two),
-            foreign_key=two,
+            foreign_root=forging.signer("foreign root", key, now=now, uri=f"spiffe://{foreign}").sign(key),
+            foreign_key=key,
             revoked_domain=f"revoked.{trust_domain}",
             now=now,
         )

@@ -6,7 +6,7 @@ Obtained, not judged. A mesh whose pods name no such service has none for these 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -37,7 +37,15 @@ class Office:
     server_name: str
     audience: str
 
-    def ask(self, csr: bytes, *, token: str, ttl_seconds: int = 0, metadata: Sequence[tuple[str, str]] = ()) -> Answer:
+    def ask(
+        self,
+        csr: bytes,
+        *,
+        token: str,
+        ttl_seconds: int = 0,
+        metadata: Sequence[tuple[str, str]] = (),
+        wishes: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Send one request."""
         return create_certificate(
             self.address,
@@ -47,6 +55,7 @@ class Office:
             token=token,
             ttl_seconds=ttl_seconds,
             metadata=metadata,
+            wishes=wishes,
         )
 
     def token(self, account: str, *, audiences: Sequence[str] | None = None, pod: Json | None = None) -> str:

@@ -10,13 +10,20 @@ import pytest
 from mesh_conformance.identity.minted import signing_authority
 from mesh_conformance.identity.wire import PROBE_SECONDS, identity_of
 from pytest_mesh.fixtures import RunningMesh
-from pytest_mesh.identity.minting import Authority, Svid, mint, self_signed
+from pytest_mesh.identity.conduct import check_validator
+from pytest_mesh.identity.minting import Authority, Svid, mint, pem, self_signed
+from pytest_mesh.identity.presentations import Presentation, World, presentations
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.stand_ins import HTTP_PORT
 from pytest_mesh.traffic.client import Client
 from pytest_mesh.traffic.responses import Handshake
 
 POLICY = "test_bad_svid.yaml"
+NOT_JUDGED = frozenset({"SVID-URI-MULTI-REJECT", "LEAF-CA-FALSE", "LEAF-NO-KCS", "LEAF-NO-CRLSIGN"})
+"""Rules for validators that TLS libraries leave to others: what a mesh does is told in the report."""
+UNREADABLE = "X509V3: INVALID_CERTIFICATE"
+"""What the prober's own TLS library says of a certificate that it will not load, so that nobody is shown it."""
+MOST_UNSHOWN = 2
 HOUR = timedelta(hours=1)
 
 Forge = Callable[[Authority, str, datetime], Svid]
@@ -51,6 +58,29 @@ def strict(bank: MeshNamespace) -> Iterator[MeshNamespace]:
 @pytest.mark.mesh_feature("StrictRefusesForeignSvid")
 def test_an_svid_of_another_authority_is_refused(mesh: RunningMesh, strict: MeshNamespace, prober: Client) -> None:
     _assert_refused(mesh, strict, prober, FOREIGN)
+
+
+@pytest.mark.mesh_feature("StrictRefusesForeignSvid")
+def test_every_presented_chain_is_judged_by_rule(mesh: RunningMesh, strict: MeshNamespace, prober: Client) -> None:
+    own, uri = signing_authority(mesh, strict), identity_of(strict, "tester")
+    world = World.around(own.certificate, own.key, _trust_domain(uri), now=datetime.now(UTC))
+    met: dict[str, str] = {}
+    unshown: list[str] = []
+
+    def admits(one: Presentation) -> bool:
+        answer = _meet(strict, prober, Svid(chain=one.pem() + "".join(map(pem, own.above)), key=one.key_pem()))
+        met[f"{one.rule}: {one.what}"] = "admitted" if answer.admitted else answer.failure
+        if UNREADABLE in answer.failure:
+            unshown.append(one.what)
+            return one.admit
+        assert answer.chain, f"no certificate on the wire when {one.what} is presented: {answer.failure}"
+        return answer.admitted
+
+    broken = check_validator(presentations(world), admits)
+    strict.facts(presented=met, notShown=unshown, rulesNotKept=[str(one) for one in broken])
+    assert len(unshown) <= MOST_UNSHOWN, f"{len(unshown)} chains could not be presented: {'; '.join(unshown)}"
+    judged = [one for one in broken if one.rule not in NOT_JUDGED]
+    assert not judged, f"STRICT judges {len(judged)} chains wrongly: {'; '.join(map(str, judged))}"
 
 
 @pytest.mark.mesh_feature("StrictRefusesStaleSvid")

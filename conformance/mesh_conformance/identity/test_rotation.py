@@ -19,6 +19,8 @@ TTL_SECONDS = 10
 POLL_SECONDS = 0.25
 CLOCK_SECONDS = 1.0
 """Certificates tell whole seconds."""
+EARLIEST, LATEST = 0.3, 0.8
+"""Shares of a life: meshes renew at half of it to seven tenths, and certificates tell whole seconds."""
 TILL = "http://till"
 
 
@@ -47,6 +49,11 @@ def test_the_certificate_rotates_under_traffic_and_no_request_fails(
     assert traffic.answered, f"no request was answered while the certificate rotated: {traffic.failures}"
     assert not traffic.failures, (
         f"requests failed while the certificate rotated: {traffic.failures} beside {traffic.answered} answered"
+    )
+    share = (second.not_valid_after_utc - first.not_valid_after_utc).total_seconds() / TTL_SECONDS
+    bank.facts(renewedAtShareOfLife=share)
+    assert EARLIEST <= share <= LATEST, (
+        f"the leaf was renewed at {share:.0%} of its life, {EARLIEST:.0%} to {LATEST:.0%} are wanted"
     )
     expected = identity_of(bank, "till")
     assert uri_sans(second) == [expected], f"the rotated SVID names {uri_sans(second)}, expected {expected}"

@@ -91,8 +91,21 @@ def test_a_caller_without_proof_gets_nothing(bank: MeshNamespace, office: Office
         answer = office.ask(csr, token=token)
         assert not answer.issued, f"{proof}: a certificate was issued"
         assert answer.code == "UNAUTHENTICATED", f"{proof}: refused with {answer.code}, expected UNAUTHENTICATED"
-    impersonated = office.ask(csr, token=good, metadata=[("clusterid", "nobody-s-cluster")])
-    assert impersonated.code == "UNAUTHENTICATED", f"a cluster that nobody knows: {impersonated.code}"
+    elsewhere = office.ask(csr, token=good, metadata=[("clusterid", "nobody-s-cluster")])
+    assert elsewhere.code == "UNAUTHENTICATED", f"a cluster that nobody knows: {elsewhere.code}"
+
+
+@pytest.mark.mesh_feature("CsrCallerKnown")
+def test_nobody_gets_a_certificate_for_another_by_asking_for_it(bank: MeshNamespace, office: Office) -> None:
+    csr, token, own = request(new_key()), office.token(ACCOUNT), identity_of(bank, ACCOUNT)
+    _leaf(office.ask(csr, token=token), "a request in one's own name")
+    answer = office.ask(csr, token=token, wishes={"ImpersonatedIdentity": identity_of(bank, "vault")})
+    if answer.issued:
+        names = uri_sans(_leaf(answer, "a request for another"))
+        assert names == [own], f"{ACCOUNT} asked in the name of another and got {names}"
+    else:
+        assert answer.code in REFUSED, f"a request in the name of another ended with {answer.code}: {answer.message}"
+    bank.facts(impersonation=answer.code)
 
 
 @pytest.mark.mesh_feature("CsrCallerAlive")
@@ -145,12 +158,18 @@ def test_a_weak_key_gets_no_certificate(office: Office) -> None:
 
 
 @pytest.mark.mesh_feature("CsrLifetime")
-def test_a_leaf_lives_as_long_as_was_asked_for_and_never_too_long(office: Office) -> None:
+def test_a_leaf_lives_as_long_as_was_asked_for_and_never_too_long(bank: MeshNamespace, office: Office) -> None:
     token = office.token(ACCOUNT)
     for wanted in (timedelta(minutes=10), timedelta(hours=1)):
-        leaf = _leaf(office.ask(request(new_key()), token=token, ttl_seconds=int(wanted.total_seconds())), f"{wanted}")
-        left = leaf.not_valid_after_utc - datetime.now(UTC)
+        answer = office.ask(request(new_key()), token=token, ttl_seconds=int(wanted.total_seconds()))
+        chain, now = _chain(answer, f"a life of {wanted}"), datetime.now(UTC)
+        left, age = chain[0].not_valid_after_utc - now, now - chain[0].not_valid_before_utc
         assert abs(left - wanted) < timedelta(minutes=1), f"a life of {wanted} was asked for, {left} given"
+        assert timedelta() <= age <= BACKDATING, (
+            f"a new leaf begins {age} before its issue, 0 to {BACKDATING} are right"
+        )
+        broken = violations(check_chain(chain, published_roots(bank), at=now))
+        assert not broken, f"the leaf for {wanted} does not hold: {'; '.join(map(str, broken))}"
     too_long = office.ask(request(new_key()), token=token, ttl_seconds=10 * 365 * 86_400)
     if too_long.issued:
         left = _leaf(too_long, "ten years").not_valid_after_utc - datetime.now(UTC)
@@ -171,7 +190,12 @@ def test_a_hostile_request_is_refused_and_the_next_good_one_answered_at_once(
         "PEM of no DER": b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
         "half a request": good[: len(good) // 2],
         "a megabyte of nothing": b"\n" * 1_000_000,
+        "ten megabytes of nothing": b"\n" * 10_000_000,
         "ten thousand names": request(new_key(), [x509.DNSName(f"name-{one}.example") for one in range(10_000)]),
+        "a thousand extensions": request(new_key(), extensions=[(_unknown(one), True) for one in range(1000)]),
+        "NUL and newline in a name": request(
+            new_key(), [x509.UniformResourceIdentifier(f"{identity_of(bank, 'vault')}\n\x00")]
+        ),
     }
     met = {}
     for name, csr in hostile.items():
@@ -188,8 +212,13 @@ def test_a_hostile_request_is_refused_and_the_next_good_one_answered_at_once(
     bank.facts(hostile=met)
 
 
+def _unknown(number: int) -> x509.UnrecognizedExtension:
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier(f"{UNKNOWN.oid.dotted_string}.{number}"), b"\x05\x00")
+
+
 def _chain(answer: Answer, what: str) -> list[x509.Certificate]:
     assert answer.issued, f"{what}: no certificate was issued: {answer.code}: {answer.message}"
+    assert not [pem for pem in answer.chain if "PRIVATE KEY" in pem], f"{what}: a private key is in the answer"
     return [one for pem in answer.chain for one in x509.load_pem_x509_certificates(pem.encode())]
 
 
