@@ -24,6 +24,15 @@ TLS = "envoy.transport_sockets.tls"
 MTLS_ALPN = "istio"
 """What a sidecar offers to another sidecar: the server's filter chains look for it."""
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
+CIPHERS = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+)
+"""What a server of the mesh speaks in TLS 1.2 (IST-TLS-MIN)."""
 
 
 def secret(name: str) -> secret_pb2.SdsSecretConfig:
@@ -60,6 +69,7 @@ def inbound(trust_domains: Iterable[str]) -> base_pb2.TransportSocket:
         ),
         require_client_certificate=wrappers_pb2.BoolValue(value=True),
     )
+    context.common_tls_context.tls_params.cipher_suites.extend(CIPHERS)
     return base_pb2.TransportSocket(name=TLS, typed_config=pack(context))
 
 
