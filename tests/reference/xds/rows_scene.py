@@ -7,89 +7,41 @@ the resources are taken away again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import rows_by_name
 from envoy_scene import CLIENT, SETTINGS, V1, V2, VIP, bootstrap, envoy_path, get, network
 from memory_kube import MemoryKube, destination_rule, endpoint_slice, node, pod, resource, service, virtual_service
+from rows_probes import (
+    DB,
+    DNS,
+    STATIC,
+    Json,
+    Probe,
+    body,
+    code,
+    hits,
+    names_seen,
+    overflow,
+    prefix,
+    routed,
+    rule,
+    serve_http,
+    serve_tcp,
+    sticky,
+    tcp,
+    to,
+)  # fmt: skip
 
 from mesh_reference.app import Istiod
 from mesh_reference.xds import status
 
-Json = dict[str, Any]
-Probe = Callable[[], Awaitable[Any]]
-HITS: Counter[str] = Counter()
 BUDGET_SECONDS = 4.0
-DB, STATIC, DNS = "10.96.0.20", "10.96.0.21", "10.96.0.22"
-
-
-async def serve_http(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers ``name path host x-in``; /slow takes a second, /fail is 503 always, of v1 /sick, too."""
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-            path, headers = head[0].split()[1], dict(line.split(": ", 1) for line in head[1:])
-            HITS[f"{name} {path}"] += 1
-            if path.startswith("/slow"):
-                await asyncio.sleep(1)
-            bad = path.startswith("/fail") or (path.startswith("/sick") and name == "v1")
-            body = f"{name} {path} {headers.get('host', '')} {headers.get('x-in', '-')}"
-            status_line = "503 Bad" if bad else "200 OK"
-            writer.write(f"HTTP/1.1 {status_line}\r\nx-out: app\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
-            await writer.drain()
-    writer.close()
-
-
-async def serve_tcp(name: str, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(name.encode())
-    await writer.drain()
-    writer.close()
-
-
-async def tcp(address: str, port: int = 5432) -> str:
-    try:
-        async with asyncio.timeout(1):
-            reader, writer = await asyncio.open_connection(address, port)
-            found = (await reader.read(100)).decode()
-            writer.close()
-    except (OSError, TimeoutError):
-        return "reset"
-    return found or "closed"
-
-
-def to(subset: str = "", weight: int = 0, host: str = "reviews") -> Json:
-    return {"destination": {"host": host, **({"subset": subset} if subset else {})}, "weight": weight}
-
-
-def routed(*http: Json) -> Json:
-    return virtual_service("v", ["reviews"], list(http))
-
-
-def rule(**policy: Any) -> Json:
-    return destination_rule("d", "reviews", {"v1": {"version": "v1"}, "v2": {"version": "v2"}}, trafficPolicy=policy)
-
-
-async def body(path: str = "/", **more: Any) -> str:
-    return (await get(path, **more))[1]
-
-
-async def code(path: str = "/", **more: Any) -> int:
-    return (await get(path, **more))[0]
-
-
-async def names_seen(count: int = 24, probe: Callable[[], Awaitable[str]] = body) -> list[str]:
-    return sorted({(await probe()).partition(" ")[0] for _ in range(count)})
-
-
-def prefix(path: str, **more: Any) -> Json:
-    return {"match": [{"uri": {"prefix": path}}], "route": [to("v1")], **more}
 
 
 def checks() -> dict[str, tuple[list[Json], Probe, Any]]:
@@ -107,12 +59,6 @@ def checks() -> dict[str, tuple[list[Json], Probe, Any]]:
         started = time.monotonic()
         return [await code(path), round(time.monotonic() - started, 1)]
 
-    async def hits(path: str, name: str = "v1") -> int:
-        HITS.clear()
-        await code(path)
-        await asyncio.sleep(0.05)
-        return HITS[f"{name} {path}"]
-
     async def preflight() -> list[Any]:
         reader, writer = await asyncio.open_connection(VIP, 80)
         lines = [
@@ -128,17 +74,10 @@ def checks() -> dict[str, tuple[list[Json], Probe, Any]]:
         found = dict(line.split(": ", 1) for line in head.strip().split("\r\n")[1:])
         return [found.get("access-control-allow-origin"), found.get("access-control-max-age")]
 
-    async def overflow() -> bool:
-        found = await asyncio.gather(*(get("/slow") for _ in range(6)))
-        return any(item[0] == 503 and item[2].get("x-envoy-overloaded") == "true" for item in found)
-
     async def ejected() -> list[str]:
         for _turn in range(10):
             await code("/sick")
         return await names_seen(12)
-
-    async def sticky() -> int:
-        return len({(await body("/", x_user="u7")).partition(" ")[0] for _ in range(15)})
 
     async def whole_path() -> list[int]:
         return [await code(path) for path in ("/a", "/a/", "/ab", "/a?q=1")]
@@ -213,7 +152,7 @@ def checks() -> dict[str, tuple[list[Json], Probe, Any]]:
 
 async def play(kube: MemoryKube) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    for row, (objects, probe, wanted) in checks().items():
+    for row, (objects, probe, wanted) in (checks() | rows_by_name.checks()).items():
         for item in objects:
             kube.put(item)
         deadline = time.monotonic() + BUDGET_SECONDS
@@ -225,7 +164,7 @@ async def play(kube: MemoryKube) -> dict[str, Any]:
             await asyncio.sleep(0.02)
         facts[row] = [seen, wanted]
         for item in objects:
-            kube.remove(item["kind"], item["metadata"]["name"], "shop")
+            kube.remove(item["kind"], item["metadata"]["name"], item["metadata"]["namespace"])
     return facts
 
 
@@ -243,9 +182,15 @@ async def main(directory: Path) -> None:
     kube = MemoryKube(
         service("reviews", VIP),
         endpoint_slice("reviews", [V1, V2]),
-        service("db", DB, [{"name": "tcp", "port": 5432}]),
-        endpoint_slice("db", [V1], 9000, "tcp"),
-        {**endpoint_slice("db", [V2], 9000, "tcp"), "metadata": {"name": "db-2", "namespace": "shop", "labels": {"kubernetes.io/service-name": "db"}}},
+        service("db", DB, [{"name": "tcp", "port": 5432}, {"name": "tls", "port": 443}]),
+        *(
+            {
+                **endpoint_slice("db", [address]),
+                "metadata": {"name": f"db-{number}", "namespace": "shop", "labels": {"kubernetes.io/service-name": "db"}},
+                "ports": [{"name": "tcp", "port": 9000}, {"name": "tls", "port": 9000}],
+            }
+            for number, address in enumerate((V1, V2))
+        ),
         node("n1", "r1", "z1"),
         node("n2", "r2", "z2"),
         on(pod("reviews-v1", V1, {"app": "reviews", "version": "v1"}), "n1"),

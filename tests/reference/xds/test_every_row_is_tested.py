@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[2] / "docs" / "rows.md"
-ENVOY = {"test_envoy_is_served.py", "test_gateway_is_served.py", "rows_scene.py"}
+ENVOY = {"test_envoy_is_served.py", "test_gateway_is_served.py", "rows_scene.py", "rows_by_name.py"}
 ROWS: dict[str, tuple[str, ...]] = {
     "F": (
         "an unknown subset or host is 503 NC", "the same by the Gateway API is 500", "a subset without pods is 503 UH",
@@ -78,7 +78,7 @@ def found() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
             if named := re.match(r"(?:async )?def (test_\w+)", line):
                 test = named[1]
             cited = line.partition("#")[2]
-            if path.name == "rows_scene.py":
+            if path.name in {"rows_scene.py", "rows_by_name.py"}:
                 key = re.match(r'        "([A-Z]\d+)[ \w]*": \(', line)
                 cited, test = (key[1] if key else ""), "test_the_row_is_seen_from_outside"
             for row in re.findall(r"\b([FBMWRTDS]\d{1,2})\b", cited):

@@ -14,7 +14,9 @@ SCENE = Path(__file__).with_name("rows_scene.py")
 ROWS = (
     "M2", "M3", "M5", "M8", "M10", "R1", "R2", "R3", "R4", "R6", "R7", "R8", "R9", "R10", "R12", "R12 attempts 0", "R13", "R17",
     "R18", "R19", "F3", "F7", "F8", "S6", "T5", "T3", "S1 static", "S1 dns", "S2", "D3", "D6", "D7", "D8", "D10", "D12",
-    "rejections",
+    "F5", "F9", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "B10", "B12", "B13", "M4", "M6", "M11", "M12", "M13", "M14", "M16",
+    "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "R5", "R11", "R14", "R20", "T1", "T2", "T4", "T6", "D2",  "D15", "D15 others",
+    "S3", "S4", "S5", "S8", "rejections",
 )  # fmt: skip
 
 
