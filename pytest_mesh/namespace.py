@@ -16,6 +16,7 @@ from pytest_mesh.contracts import CONTROL_PORT, REVISION_LABEL, Batch, Cluster, 
 from pytest_mesh.convergence import Convergence
 from pytest_mesh.failures import Infrastructure, MeshFailure, Refused, hidden
 from pytest_mesh.kube import Execution, Kube, KubeError
+from pytest_mesh.last_words import check_workloads, last_words
 from pytest_mesh.record import Record
 from pytest_mesh.report.redaction import secret_values
 from pytest_mesh.settings import MeshSettings
@@ -65,6 +66,7 @@ class MeshNamespace:
         *,
         replicas: int = 1,
         ports: Mapping[int, int] | None = None,
+        protocols: Mapping[int, str] | None = None,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         service_account: str = "",
@@ -79,6 +81,7 @@ class MeshNamespace:
             versions: values of the label ``version``.
             replicas: pods per version.
             ports: the Service's port to the pods' (default ``{80: 8080}``).
+            protocols: what a port of the Service is declared to speak: http (default), http2, grpc, tcp or tls.
             labels: more labels for the pods.
             annotations: more annotations for the pods.
             service_account: another ServiceAccount's name.
@@ -93,7 +96,7 @@ class MeshNamespace:
             app=name,
             account=account,
             replicas=replicas,
-            ports=tuple(dict.fromkeys(ports.values())),
+            ports=stand_ins.spoken(ports, protocols or {}),
             labels=self._labels(labels, inject=inject),
             annotations=self._annotations(annotations, svid_ttl),
             image=self._image,
@@ -101,7 +104,7 @@ class MeshNamespace:
         )
         found = [
             stand_ins.service_account(account),
-            stand_ins.service(name, ports),
+            stand_ins.service(name, ports, protocols),
             *(make(f"{name}-{version}", version=version) for version in versions),
         ]
         self._send_all([(document, "stand_in") for document in found])
@@ -314,7 +317,9 @@ class MeshNamespace:
     def _send_batch(self, pod: str, batch: Batch) -> Json:
         longest = max(request.timeout for request in batch.requests)
         rounds = -(-batch.count * len(batch.requests) // batch.connections)
-        return self._control(pod, "/v1/batch", batch.to_json(), seconds=30 + min(longest * rounds * 2, 600))
+        answer = self._control(pod, "/v1/batch", batch.to_json(), seconds=30 + min(longest * rounds * 2, 600))
+        check_workloads(self.kube, self.name, self._convergence.stand_ins, answer)
+        return answer
 
     def _send_probe(self, pod: str, arguments: Json) -> Json:
         return self._control(pod, "/v1/probe", arguments, seconds=30 + float(arguments["timeout"]))
@@ -325,7 +330,13 @@ class MeshNamespace:
         except KubeError as error:
             if error.status == 400:
                 raise ValueError(f"the workload {pod} does not take this: {error.message}") from error
-            raise Infrastructure(f"no answer from the workload {self.name}/{pod}: {error}") from error
+            raise self._silent(pod, error) from error
+        except Infrastructure as error:
+            raise self._silent(pod, error) from error
+
+    def _silent(self, pod: str, error: Exception) -> Infrastructure:
+        words = last_words(self.kube, self.name, pod)
+        return Infrastructure(f"no answer from the workload {self.name}/{pod}: {error}; {words}")
 
     def _send_all(self, found: Sequence[tuple[Json, str]], *, dry_run: bool = False) -> list[Json]:
         applied = []

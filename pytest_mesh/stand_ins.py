@@ -1,8 +1,10 @@
-"""The Kubernetes documents of a workload that echoes and sends: ServiceAccount, Service, Deployments. Pure."""
+"""The Kubernetes documents of a workload that echoes and sends: ServiceAccount, Service, Deployments. Pure, but for its throw-away certificate."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from pytest_mesh.contracts import CONTROL_PORT, WORKLOAD_IMAGE, Implementation, Json
 
@@ -17,10 +19,25 @@ def service_account(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
 
 
-def service(name: str, ports: Mapping[int, int]) -> Json:
-    """Give the Service before the pods with label ``app``; ``ports`` maps the Service's port to the pods'."""
+PROTOCOLS = ("http", "http2", "grpc", "tcp", "tls")
+"""What a stand-in's port may be declared to speak."""
+
+
+def service(name: str, ports: Mapping[int, int], protocols: Mapping[int, str] | None = None) -> Json:
+    """Give the Service before the pods with label ``app``; ``ports`` maps the Service's port to the pods'.
+
+    ``protocols`` says by the Service's port what its name declares; default ``http``. Raises ValueError for another word.
+    """
+    told = protocols or {}
+    for port, protocol in told.items():
+        if port not in ports or protocol not in PROTOCOLS:
+            raise ValueError(f"protocols: {port}: {protocol!r}: want a port of ports and one of {', '.join(PROTOCOLS)}")
     listed = [
-        {"name": "http" if index == 0 else f"http-{port}", "port": port, "targetPort": target}
+        {
+            "name": told.get(port, "http") if index == 0 else f"{told.get(port, 'http')}-{port}",
+            "port": port,
+            "targetPort": target,
+        }
         for index, (port, target) in enumerate(ports.items())
     ]
     return {
@@ -38,7 +55,7 @@ def deployment(
     version: str,
     account: str,
     replicas: int,
-    ports: Sequence[int],
+    ports: Sequence[int | str],
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
     image: str = WORKLOAD_IMAGE,
@@ -84,7 +101,35 @@ def pod_annotations(implementation: Implementation, *, svid_ttl: str = "") -> di
     return annotations
 
 
-def _container(version: str, ports: Sequence[int], image: str) -> Json:
+def spoken(ports: Mapping[int, int], protocols: Mapping[int, str]) -> tuple[int | str, ...]:
+    """Give the pods' ports as the workload takes them: ``8080``, ``tcp:9000``, ``tls:9443``."""
+    words = {target: protocols.get(port, "http") for port, target in ports.items()}
+    return tuple(f"{word}:{target}" if word in {"tcp", "tls"} else target for target, word in words.items())
+
+
+@functools.cache
+def throwaway_certificate() -> str:
+    """Give certificate and key (PEM) for workloads that speak TLS themselves: nobody trusts it, and nobody checks it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pytest-mesh workload")])
+    began = datetime.now(UTC) - timedelta(days=1)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    dated = builder.serial_number(x509.random_serial_number()).not_valid_before(began)
+    certificate = dated.not_valid_after(began + timedelta(days=30)).sign(key, hashes.SHA256())
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    ).decode()
+
+
+def _container(version: str, ports: Sequence[int | str], image: str) -> Json:
+    tls = any(str(port).startswith("tls:") for port in ports)
+    numbers = [int(str(port).rpartition(":")[2]) for port in ports]
+
     def downward(path: str) -> Json:
         return {"fieldRef": {"fieldPath": path}}
 
@@ -98,8 +143,9 @@ def _container(version: str, ports: Sequence[int], image: str) -> Json:
             {"name": "POD_NAME", "valueFrom": downward("metadata.name")},
             {"name": "POD_NAMESPACE", "valueFrom": downward("metadata.namespace")},
             {"name": "SERVICE_ACCOUNT", "valueFrom": downward("spec.serviceAccountName")},
+            *([{"name": "MESH_TLS_PEM", "value": throwaway_certificate()}] if tls else []),
         ],
-        "ports": [{"containerPort": port} for port in ports] + [{"containerPort": CONTROL_PORT, "name": "control"}],
+        "ports": [{"containerPort": port} for port in numbers] + [{"containerPort": CONTROL_PORT, "name": "control"}],
         # The control port is out of interception, so this probe is right with and without a mesh.
         "readinessProbe": {
             "httpGet": {"path": "/healthz", "port": CONTROL_PORT},

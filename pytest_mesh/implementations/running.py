@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest_mesh
 from pytest_mesh.contracts import Image
+from pytest_mesh.workloads import packages
 
 
 def workload_image() -> Image:
     """Give the image of the workload: this interpreter without its site packages, for it starts faster."""
     root = str(Path(pytest_mesh.__file__).resolve().parent.parent)
+    folders = dict.fromkeys(_folder_of(name) for name in packages.NAMES)
     return Image(
         entrypoint=(sys.executable, "-S", "-m", "pytest_mesh.workloads"),
-        env={"PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            "PYTHONPATH": root,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            packages.VARIABLE: os.pathsep.join(folders),
+        },
         readable=interpreter_paths(),
     )
+
+
+def _folder_of(package: str) -> str:
+    """Give the folder from which a package is imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"package {package} is not installed: it comes with pytest-mesh")
+    return str(Path(spec.origin).resolve().parent.parent)
 
 
 def interpreter_paths() -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from pytest_mesh.traffic.responses import Handshake, Response, handshake_of, res
 from pytest_mesh.traffic.soak import Lane, Soak
 from pytest_mesh.traffic.splits import Draw, draw_until
 from pytest_mesh.traffic.statistics import Judgement, SplitClaim
+from pytest_mesh.workloads.targets import BY_CONNECTION
 
 __tracebackhide__ = hidden
 
@@ -91,7 +92,10 @@ class Client:
         body: str = "",
         timeout: float = 10.0,
     ) -> Response:
-        """Send one request. No answer is no exception: ``status`` is 0 and ``failure`` says why."""
+        """Send one request, by the URL's scheme over HTTP/1.1, ``http2``, ``grpc``, ``ws``, ``tcp`` or ``tls``.
+
+        No answer is no exception: ``status`` is 0 and ``failure`` says why.
+        """
         request = Request(url=url, method=method, headers=tuple((headers or {}).items()), body=body, timeout=timeout)
         return self.batch([request])[0]
 
@@ -251,10 +255,14 @@ class Client:
                 ``mesh_settings.split_delta``.
             headers: request headers.
             key: what is counted: ``version`` or ``pod``.
+
+        Of ``tcp://``, ``tls://`` and ``ws://`` connections are drawn: these are what a proxy shares out.
         """
+        reuse = url.partition(":")[0] not in BY_CONNECTION
 
         def draw(number: int) -> Draw:
-            drawn = self.count(url, number, headers=headers, connections=self._settings.connections, key=key)
+            connections = self._settings.connections
+            drawn = self.count(url, number, headers=headers, connections=connections, reuse=reuse, key=key)
             return Draw(counts=drawn.counts, runs=drawn.runs, failures=drawn.failures, seconds=drawn.seconds)
 
         return self.assert_shares(url, draw, weights, delta)

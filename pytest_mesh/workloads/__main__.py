@@ -1,7 +1,9 @@
 """Runs a workload: ``python -m pytest_mesh.workloads [PORT ...]``.
 
 Echo on the ports of the command line, else of MESH_PORTS, else 8080; the control
-port beside them. Ends on SIGTERM when the answers that it owes are out.
+port beside them. A port speaks HTTP/1.1, HTTP/2 in clear text, gRPC and WebSockets as
+its caller does; ``tcp:9000`` and ``tls:9443`` carry lines (TLS: by the certificate and key
+of MESH_TLS_PEM). Ends on SIGTERM when the answers that it owes are out.
 """
 
 from __future__ import annotations
@@ -86,19 +88,41 @@ def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Rep
     return Reply(status=404, body=json.dumps({"error": f"{method} {path}: not here; {here}"}).encode())
 
 
-async def serve(ports: list[int], control_port: int, identity: Identity) -> None:
-    """Listen on every port until SIGTERM or SIGINT."""
+def port_of(text: str) -> tuple[str, int]:
+    """Read ``8080``, ``tcp:9000`` or ``tls:9443``: what a port speaks, and its number."""
+    kind, colon, number = text.rpartition(":")
+    if kind not in {"", "tcp", "tls"} or (colon and not kind) or not number.isdecimal():
+        raise SystemExit(f"workload: port {text!r}: want NUMBER, tcp:NUMBER or tls:NUMBER")
+    return kind or "http", int(number)
+
+
+async def serve(ports: list[tuple[str, int]], control_port: int, identity: Identity, *, pem: str = "") -> None:
+    """Listen on every port until SIGTERM or SIGINT. ``pem``: certificate and key for ports that speak TLS."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     connections: set[ServerProtocol] = set()
-    applications: list[tuple[int, Handler]] = [(port, EchoApplication(identity)) for port in ports]
+    echo = EchoApplication(identity)
+    applications: list[tuple[int, Handler]] = [(port, echo) for kind, port in ports if kind == "http"]
     applications.append((control_port, control))
     servers = [
         await loop.create_server(partial(ServerProtocol, handler, connections), None, port, backlog=_BACKLOG)
         for port, handler in applications
     ]
+    if carried := [(kind, port) for kind, port in ports if kind != "http"]:
+        from pytest_mesh.workloads.lines import LineServer, server_context
+
+        servers += [
+            await loop.create_server(
+                partial(LineServer, echo),
+                None,
+                port,
+                backlog=_BACKLOG,
+                ssl=server_context(pem) if kind == "tls" else None,
+            )
+            for kind, port in carried
+        ]
     opened = ", ".join(str(sock.getsockname()[1]) for server in servers for sock in server.sockets[:1])
     sys.stdout.write(f"workload: version {identity.version or '-'}, ports {opened}\n")
     sys.stdout.flush()
@@ -115,7 +139,10 @@ def main() -> int:
     """Run a workload from the command line and the environment."""
     texts = sys.argv[1:] or os.environ.get("MESH_PORTS", "8080").split(",")
     control_port = int(os.environ.get("MESH_CONTROL_PORT", CONTROL_PORT))
-    asyncio.run(serve([int(text) for text in texts], control_port, Identity.from_environment(os.environ)))
+    identity = Identity.from_environment(os.environ)
+    asyncio.run(
+        serve([port_of(text) for text in texts], control_port, identity, pem=os.environ.get("MESH_TLS_PEM", ""))
+    )
     return 0
 
 

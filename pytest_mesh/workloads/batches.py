@@ -14,13 +14,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_mesh.contracts import WIRE_VERSION, Batch, Json, Request
-from pytest_mesh.workloads.connections import ClientProtocol, ExchangeError, Target, connect, resolve
+from pytest_mesh.workloads.connections import ExchangeError, resolve
 from pytest_mesh.workloads.http1 import Message
+from pytest_mesh.workloads.targets import Connection, Target, open_connection
 
 MAX_EXCHANGES = 1_000_000
 MAX_CONNECTIONS = 2_000
 
 _ECHO = b'{"version":"'
+
+Held = dict[tuple[str, str, int, str], tuple[int, Connection]]
+"""Connections of one lane, by what can share them, each with its number."""
 
 
 class BatchError(ValueError):
@@ -106,7 +110,7 @@ class _Run:
     async def _lane(self, number: int, lanes: int) -> None:
         """Carry out exchanges one after the other, until none is left."""
         runs: list[list[Any]] = []
-        held: dict[tuple[str, int], tuple[int, ClientProtocol]] = {}
+        held: Held = {}
         if self._batch.barrier:
             await self._stand_at_barrier(number, lanes, held)
         for item in self._order:
@@ -122,29 +126,27 @@ class _Run:
         if runs:
             self._runs.append([(key, length) for key, length in runs])
 
-    async def _stand_at_barrier(
-        self, number: int, lanes: int, held: dict[tuple[str, int], tuple[int, ClientProtocol]]
-    ) -> None:
+    async def _stand_at_barrier(self, number: int, lanes: int, held: Held) -> None:
         """Open this lane's connection and wait until every lane has one; a failed one shows in its exchange."""
         target = self._targets[number % len(self._targets)]
         with contextlib.suppress(ExchangeError):
-            held[target.host, target.port] = await self._open(target)
+            held[target.held_by] = await self._open(target)
         self._opened += 1
         if self._opened == lanes:
             self._release.set()
         await self._release.wait()
 
-    async def _open(self, target: Target) -> tuple[int, ClientProtocol]:
+    async def _open(self, target: Target) -> tuple[int, Connection]:
         address = self._addresses[target.host, target.port]
         if isinstance(address, ExchangeError):
             raise ExchangeError(address.failure, str(address))
-        connection = await connect(address, within=target.timeout)
+        connection = await open_connection(target, address)
         self._connections += 1
         return self._connections - 1, connection
 
-    async def _exchange(self, index: int, held: dict[tuple[str, int], tuple[int, ClientProtocol]]) -> str | None:
+    async def _exchange(self, index: int, held: Held) -> str | None:
         target = self._targets[index]
-        name = (target.host, target.port)
+        name = target.held_by
         started = time.perf_counter()
         number = -1
         message: Message | None = None
@@ -170,7 +172,8 @@ class _Run:
             return None
         key = _key(message, self._batch.key)
         if key is None:
-            self._failures[f"status {message.start[9:12]}"] += 1
+            status = message.header("grpc-status")
+            self._failures[f"grpc-status {status}" if status else f"status {message.start[9:12]}"] += 1
         else:
             self._counts[key] += 1
         return key
@@ -179,7 +182,7 @@ class _Run:
 def _key(message: Message, key: str) -> str | None:
     """Give what an answer is counted under; None for an answer that came from no workload."""
     if key == "status":
-        return message.start[9:12]
+        return message.header("grpc-status") or message.start[9:12]
     body = message.body
     if not body.startswith(_ECHO):
         return None

@@ -1,4 +1,4 @@
-"""One outgoing HTTP/1.1 connection: send a request's bytes, await its response, name why there was none.
+"""One outgoing HTTP/1.1 connection: send a request's bytes, await its response, name why there was none; and look up names.
 
 It never retries and never follows a redirect: what the wire did is the observation.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from urllib.parse import urlsplit
 
-from pytest_mesh.contracts import Failure, Request
+from pytest_mesh.contracts import Failure
 from pytest_mesh.workloads.http1 import Message, MessageReader, ProtocolError
 
 
@@ -93,51 +92,6 @@ class ClientProtocol(asyncio.Protocol):
             self._timer = None
         answer, self._answer = self._answer, None
         return answer if answer is not None and not answer.done() else None
-
-
-class Target:
-    """Where one Request goes, and the bytes that it is."""
-
-    __slots__ = ("bodyless", "data", "host", "port", "timeout")
-
-    def __init__(self, request: Request) -> None:
-        """Raises ValueError for a URL that this client does not speak."""
-        url = urlsplit(request.url)
-        if url.scheme != "http":
-            raise ValueError(f"url {request.url!r}: this client speaks http:// only")
-        if not url.hostname:
-            raise ValueError(f"url {request.url!r} has no host")
-        self.host, self.port, self.timeout = url.hostname, url.port or 80, request.timeout
-        self.bodyless = request.method == "HEAD"
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        body = request.body.encode()
-        names = {name.lower() for name, _ in request.headers}
-        lines = [f"{request.method} {path} HTTP/1.1"]
-        if "host" not in names:
-            lines.append(f"host: {url.netloc.rpartition('@')[2]}")
-        if "user-agent" not in names:
-            lines.append("user-agent: pytest-mesh")
-        lines += [f"{name}: {value}" for name, value in request.headers]
-        if body or request.method in {"POST", "PUT", "PATCH"}:
-            lines.append(f"content-length: {len(body)}")
-        if any("\n" in line or "\r" in line for line in lines):
-            raise ValueError(f"url {request.url!r}: a line break in the method, the path or a header")
-        self.data = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
-
-
-async def connect(address: tuple[str, int], *, within: float) -> ClientProtocol:
-    """Open a connection within so many seconds; raises :class:`ExchangeError`."""
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(within):
-            _, protocol = await loop.create_connection(ClientProtocol, *address)
-    except TimeoutError:
-        raise ExchangeError("timeout", f"no connection to {address[0]}:{address[1]} within {within:g} s") from None
-    except ConnectionResetError as error:
-        raise ExchangeError("reset", str(error)) from error
-    except OSError as error:
-        raise ExchangeError("refused", f"{address[0]}:{address[1]}: {error.strerror or error}") from error
-    return protocol
 
 
 async def resolve(host: str, port: int, *, within: float) -> tuple[str, int]:

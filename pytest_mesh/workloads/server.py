@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on asyncio protocols, and the echo application that runs on it.
 
-It answers in order on each connection. It does not stream, and it does not do TLS: in a mesh the sidecar does.
+It answers in order on each connection. A connection that begins as HTTP/2, or that asks to become a WebSocket, goes on
+as that (``http2_server``, ``websocket_server``). It does not stream, and it does not do TLS: in a mesh the sidecar does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Protocol
 
 from pytest_mesh.workloads.http1 import Message, MessageReader, ProtocolError
 
@@ -37,6 +39,18 @@ Handler = Callable[[Message, tuple[str, int]], "Reply | Awaitable[Reply]"]
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
+class Session(Protocol):
+    """What a connection goes on as."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no answer is owed."""
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def connection_lost(self) -> None: ...
+
+
 class ServerProtocol(asyncio.Protocol):
     """One connection of a server."""
 
@@ -48,6 +62,8 @@ class ServerProtocol(asyncio.Protocol):
         self._address = ("", 0)
         self._waiting: deque[Message] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._session: Session | None = None
+        self._begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_server gives no other
@@ -59,16 +75,33 @@ class ServerProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._open.discard(self)
+        if self._session is not None:
+            self._session.connection_lost()
         if self._task is not None:
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
+        if not self._begun:
+            self._begun = True
+            # PRI is no method of HTTP/1.1: it is how HTTP/2 begins.
+            if data.startswith(b"PRI ") and self._transport is not None:
+                from pytest_mesh.workloads.http2_server import Http2Session
+
+                self._session = Http2Session(self._handler, self._transport, self._address)
+        if self._session is not None:
+            self._session.data_received(data)
+            return
         try:
             messages = self._reader.feed(data)
         except ProtocolError as error:
             self._write(Reply(status=400, body=json.dumps({"error": str(error)}).encode()), close=True)
             return
         for message in messages:
+            if message.header("upgrade").lower() == "websocket" and self._transport is not None and self._task is None:
+                from pytest_mesh.workloads.websocket_server import WebSocketSession
+
+                self._session = WebSocketSession(self._handler, self._transport, self._address, message)
+                return
             if self._task is not None:
                 self._waiting.append(message)
                 continue
@@ -92,7 +125,7 @@ class ServerProtocol(asyncio.Protocol):
 
     def close_if_idle(self) -> bool:
         """Close the connection unless an answer is owed; say whether it is closed."""
-        if self._task is not None or not self._reader.idle:
+        if self._task is not None or not self._reader.idle or (self._session is not None and not self._session.idle):
             return False
         if self._transport is not None:
             self._transport.close()

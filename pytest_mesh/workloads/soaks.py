@@ -13,8 +13,8 @@ from collections import Counter
 from typing import Any
 
 from pytest_mesh.contracts import Request
-from pytest_mesh.workloads.connections import ClientProtocol, ExchangeError, Target, connect, resolve
-from pytest_mesh.workloads.http2 import Http2Protocol
+from pytest_mesh.workloads.connections import ExchangeError, resolve
+from pytest_mesh.workloads.targets import Connection, Target, open_connection
 
 Json = dict[str, Any]
 
@@ -39,6 +39,8 @@ class Lane:
         self.url = url
         self._pause = 1 / per_second
         self._timeout = timeout
+        if kind == "http2" and url.startswith("http://"):
+            url = f"http2://{url.removeprefix('http://')}"
         self._target = Target(Request(url=url, timeout=timeout))
         self._address: tuple[str, int] = ("", 0)
         self._loop = asyncio.get_running_loop()
@@ -100,9 +102,9 @@ class Lane:
 
     async def _exchange_once(self) -> None:
         started = self._loop.time()
-        connection: ClientProtocol | None = None
+        connection: Connection | None = None
         try:
-            connection = await connect(self._address, within=self._timeout)
+            connection = await open_connection(self._target, self._address)
             self.connections += 1
             message = await connection.send(self._target.data, timeout=self._timeout)
             self._take(int(message.start[9:12]), message.body, started)
@@ -113,7 +115,7 @@ class Lane:
                 connection.close()
 
     async def _send_kept(self, stop: asyncio.Event) -> None:
-        connection: ClientProtocol | Http2Protocol | None = None
+        connection: Connection | None = None
         while not stop.is_set():
             started = self._loop.time()
             try:
@@ -121,31 +123,15 @@ class Lane:
                     if connection is not None:
                         self.resets += 1
                         connection = None
-                    connection = await self._open()
-                if isinstance(connection, Http2Protocol):
-                    answer = await connection.get(self.url, within=self._timeout)
-                    self._take(answer.status, answer.body, started)
-                else:
-                    message = await connection.send(self._target.data, timeout=self._timeout)
-                    self._take(int(message.start[9:12]), message.body, started)
+                    self.connections += 1
+                    connection = await open_connection(self._target, self._address)
+                message = await connection.send(self._target.data, timeout=self._timeout)
+                self._take(int(message.start[9:12]), message.body, started)
             except ExchangeError as error:
                 self._lose(error)
             await asyncio.sleep(max(0.0, started + self._pause - self._loop.time()))
         if connection is not None:
             connection.close()
-
-    async def _open(self) -> ClientProtocol | Http2Protocol:
-        self.connections += 1
-        if self.kind == "kept":
-            return await connect(self._address, within=self._timeout)
-        try:
-            async with asyncio.timeout(self._timeout):
-                _, protocol = await self._loop.create_connection(Http2Protocol, *self._address)
-        except TimeoutError:
-            raise ExchangeError("timeout", f"no connection within {self._timeout:g} s") from None
-        except OSError as error:
-            raise ExchangeError("refused", str(error.strerror or error)) from error
-        return protocol
 
     def _take(self, status: int, body: bytes, started: float) -> None:
         if not body.startswith(_ECHO):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -41,16 +41,17 @@ class Module:
     scripts: Mapping[str, str]
 
 
-def module(top: str, *, alone: bool) -> Module:
-    """Give what the package ``top`` needs; ``alone`` = nothing but itself (it runs without site packages)."""
+def module(top: str, *, alone: bool, beside: Sequence[str] = ()) -> Module:
+    """Give what the package ``top`` needs; ``alone`` = nothing but itself (it runs without site packages).
+
+    ``beside`` names the distributions that such a one imports all the same.
+    """
     spec = importlib.util.find_spec(top)
     if spec is None or (spec.origin is None and not spec.submodule_search_locations):
         raise KindError(f"the image of python -m {top}: no such package is installed here")
     own = Path(next(iter(spec.submodule_search_locations or ()), spec.origin or ""))
     files = dict(_walk(own, top))
-    if alone:
-        return Module(own=files, required={}, known={}, scripts={})
-    roots = _distributions_of(top, own)
+    roots = [metadata.distribution(name) for name in beside] if alone else _distributions_of(top, own)
     required: dict[str, Path] = {}
     known: dict[str, str] = {}
     for distribution in _closure(roots):
@@ -62,7 +63,7 @@ def module(top: str, *, alone: bool) -> Module:
             required[name] = place
             if path.hash is not None:
                 known[name] = f"{path.hash.mode}={path.hash.value}"
-    return Module(own=files, required=required, known=known, scripts=_scripts(roots, top))
+    return Module(own=files, required=required, known=known, scripts={} if alone else _scripts(roots, top))
 
 
 def compiled(name: str) -> bool:

@@ -20,6 +20,7 @@ from typing import IO, Final
 from pytest_mesh.clusters.kind import packages
 from pytest_mesh.clusters.kind.programs import KindError
 from pytest_mesh.contracts import Image
+from pytest_mesh.workloads.packages import NAMES, VARIABLE
 
 DOCKERFILE: Final = Path(__file__).with_name("Dockerfile")
 _SITE: Final = "opt/mesh/python"
@@ -115,7 +116,8 @@ def _python_recipe(name: str, image: Image) -> Recipe:
         raise KindError(f"image {name!r}: its entry point is Python without -m MODULE, so what it needs is not known")
     place = arguments.index("-m")
     top = arguments[place + 1].partition(".")[0]
-    module = packages.module(top, alone="-S" in arguments[:place])
+    alone = "-S" in arguments[:place]
+    module = packages.module(top, alone=alone, beside=NAMES if alone and VARIABLE in image.env else ())
     files = {f"{_SITE}/{one}": path for one, path in module.own.items()}
     files.update(_readable([one for one in image.readable if not _of_interpreter(Path(one))]))
     scripts = {f"{_COMMANDS}/{one}": text for one, text in module.scripts.items()}
@@ -132,7 +134,7 @@ def _python_recipe(name: str, image: Image) -> Recipe:
 
 def _env_there(env: Mapping[str, str]) -> dict[str, str]:
     """Give the environment without what points to this interpreter: in the image Python and its packages lie elsewhere."""
-    there = {key: value for key, value in env.items() if key != "PYTHONPATH"}
+    there = {key: value for key, value in env.items() if key not in {"PYTHONPATH", VARIABLE}}
     if "PATH" in there:
         mine = str(Path(sys.executable).parent)
         there["PATH"] = ":".join(one for one in there["PATH"].split(":") if one != mine)

@@ -1,0 +1,78 @@
+"""A workload that falls silent is infrastructure, with its last words, and never a route's failure."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_mesh.failures import Infrastructure
+from pytest_mesh.last_words import check_workloads, last_words
+from pytest_mesh.readiness import Expected
+
+STAND_INS = [Expected(labels={"app": "reviews"})]
+
+
+def pod(name="reviews-v1-x", *, restarts=0, code=None, leaving=False, app="reviews"):
+    ended = {"terminated": {"exitCode": code, "reason": "OOMKilled"}} if code is not None else {}
+    return {
+        "metadata": {"name": name, "labels": {"app": app}, **({"deletionTimestamp": "now"} if leaving else {})},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [
+                {"name": "istio-proxy", "restartCount": 3},
+                {"name": "workload", "restartCount": restarts, "ready": code is None, "lastState": ended},
+            ],
+        },
+    }
+
+
+class Cluster:
+    def __init__(self, *pods, log="one\ntwo"):
+        self._pods = {one["metadata"]["name"]: one for one in pods}
+        self._log = log
+        self.previous = None
+
+    def list(self, _):
+        return list(self._pods.values())
+
+    def find(self, path):
+        return self._pods.get(path.rpartition("/")[2])
+
+    def logs(self, *_, previous, **__):
+        self.previous = previous
+        return self._log
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"counts": {}, "failures": {"status 503": 1}},
+        {"observations": [{"status": 503}]},
+        {"observations": [{"failure": "reset"}]},
+    ],
+)
+def test_a_workload_that_died_is_blamed_for_what_it_did_not_answer(answer):
+    cluster = Cluster(pod(restarts=1, code=137))
+    with pytest.raises(
+        Infrastructure, match=r"reviews-v1-x died: .*ended with code 137 \(OOMKilled\); its last words:\n  one\n  two"
+    ):
+        check_workloads(cluster, "shop", STAND_INS, answer)
+    assert cluster.previous is True
+
+
+@pytest.mark.parametrize(
+    ("one", "answer"),
+    [
+        (pod(), {"counts": {}, "failures": {"status 503": 1}}),
+        (pod(restarts=1, code=1), {"counts": {"v1": 1}, "failures": {}}),
+        (pod(restarts=1, code=1), {"observations": [{"status": 404}]}),
+        (pod(restarts=1, code=1, leaving=True), {"observations": [{"status": 503}]}),
+        (pod(restarts=1, code=1, app="other"), {"observations": [{"status": 503}]}),
+    ],
+)
+def test_routes_are_judged_where_nobody_who_was_asked_died(one, answer):
+    check_workloads(Cluster(one), "shop", STAND_INS, answer)
+
+
+def test_a_pod_that_is_gone_and_one_that_is_silent_are_told():
+    assert last_words(Cluster(), "shop", "x") == "the pod is gone"
+    assert last_words(Cluster(pod(), log=""), "shop", "reviews-v1-x") == "the pod is Running; its last words: none"
