@@ -1,21 +1,28 @@
-"""A VirtualService that cannot be right is refused when it is applied, and the refusal names what is wrong.
+"""Documents that cannot be right are refused when they are applied, and the refusal names what is wrong.
 
-Meshes word it differently (Istio gives no field paths), so each case asks for the one word that none can do without.
+Meshes word it differently (Istio gives no field paths). So a few cases ask for the one word that none can do without;
+of the many, drawn from the vectors, each is refused while its twin, which differs in that field alone, is taken.
 """
 
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mesh_conformance.validation.vectors import drawn
 from pytest_mesh import documents
+from pytest_mesh.failures import MeshFailure, Refused
 from pytest_mesh.namespace import MeshNamespace
+from pytest_mesh.settings import MeshSettings
 
 Spec = dict[str, Any]
+OF_EACH_KIND = 3
+"""Vectors a run; with MESH_EXTENDED all of them."""
 
 
 def duplicate_host(spec: Spec) -> None:
@@ -64,3 +71,26 @@ def test_an_invalid_virtual_service_is_refused_with_what_is_wrong(
     breaks(invalid["spec"])
 
     mesh_namespace.assert_refused(invalid, word)
+
+
+@pytest.mark.mesh_feature("RejectsInvalid")
+def test_a_document_with_one_bad_field_is_refused_and_its_twin_is_taken(
+    mesh_namespace: MeshNamespace, mesh_settings: MeshSettings
+) -> None:
+    vectors = drawn(mesh_settings.seed, None if os.environ.get("MESH_EXTENDED") else OF_EACH_KIND)
+    mesh_namespace.facts(documents=len(vectors), seed=mesh_settings.seed)
+    problems = []
+    for vector in (one.within(mesh_namespace.name) for one in vectors):
+        what = f"{vector.kind} with {vector.line} ({vector.rule})"
+        try:
+            mesh_namespace.apply(vector.bad, dry_run=True)
+        except Refused:
+            pass
+        else:
+            problems.append(f"{what}: was taken, a refusal was wanted")
+        try:
+            mesh_namespace.apply(vector.good, dry_run=True)
+        except Refused as refusal:
+            problems.append(f"the twin of {what}: {refusal}")
+    if problems:
+        raise MeshFailure(f"{len(problems)} of {2 * len(vectors)} documents:\n" + "\n".join(problems))

@@ -13,9 +13,10 @@ import copy
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 from pytest_mesh import documents
@@ -39,6 +40,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
 _FOLDER = Path(__file__).with_suffix("")
 _REPEATED = "$repeat"
 _WIDTH = 120
+_OWN = re.compile(rf"(?<![\w.-]){NAMESPACE}(?![\w.-])")
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -58,6 +60,32 @@ class Vector:
     severity: Literal["error", "warning"]
     bad: Json = field(repr=False)
     good: Json = field(repr=False)
+
+    def within(self, namespace: str) -> Vector:
+        """The same in another namespace: it is named by some values, too."""
+        return replace(self, bad=_moved(self.bad, namespace), good=_moved(self.good, namespace))
+
+
+def drawn(seed: int, of_each_kind: int | None) -> list[Vector]:
+    """As many errors of each kind, another choice for each seed; None = all of them.
+
+    A version that no mesh serves is not among them: there is nobody to refuse it.
+    """
+    found: list[Vector] = []
+    for kind, _api in KINDS.values():
+        broken = [
+            one for one in all_vectors() if one.kind == kind and one.severity == "error" and one.rule != "unknown-kind"
+        ]
+        found += broken if of_each_kind is None else Random(f"{kind}-{seed}").sample(broken, of_each_kind)  # noqa: S311
+    return found
+
+
+def _moved(value: Any, namespace: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _moved(item, namespace) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_moved(item, namespace) for item in value]
+    return _OWN.sub(namespace, value) if isinstance(value, str) else value
 
 
 @cache

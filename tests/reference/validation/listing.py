@@ -32,7 +32,8 @@ HEAD = f"""\
 # Validation rules
 
 Made by `pytest tests/reference/validation/test_the_api_server_says_the_same.py --update-goldens` from the tests. The documents are
-`conformance/mesh_conformance/validation/vectors/`, one file a kind; `mesh_conformance.validation.vectors` reads them.
+`conformance/mesh_conformance/validation/vectors/`, one file a kind; `mesh_conformance.validation.vectors` reads them. The suite's
+check of `RejectsInvalid` draws three of each kind by the run's seed (`MESH_EXTENDED=1`: all) and wants each refused and its twin taken.
 
 {TESTS}
 ## One refusal, wherever it is met
