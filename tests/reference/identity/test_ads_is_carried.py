@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
+from envoy.service.discovery.v3 import discovery_pb2
 
+from mesh_reference import name_table
 from mesh_reference.agent import environment
 from mesh_reference.agent.ads_proxy import METHODS, SERVICE, AdsProxy
 from mesh_reference.agent.upstream import OPTIONS, Upstream
@@ -19,9 +21,10 @@ BUDGET_SECONDS = 10
 
 
 class Istiod:
-    """A TLS server that answers each message with ``seen:`` before it, and notes each stream's metadata."""
+    """A TLS server that answers each message with ``seen:`` before it, or by ``reply``, and notes each stream's metadata."""
 
-    def __init__(self) -> None:
+    def __init__(self, reply=lambda request: [b"seen:" + request]) -> None:
+        self._reply = reply
         self.signer = authority.Authority.create("cluster.local", now=datetime.now(UTC))
         self.metadata: list[dict[str, str]] = []
         self._server: grpc.aio.Server | None = None
@@ -31,7 +34,8 @@ class Istiod:
         async def echo(requests, context) -> None:
             self.metadata.append(dict(context.invocation_metadata()))
             async for request in requests:
-                await context.write(b"seen:" + request)
+                for answer in self._reply(request):
+                    await context.write(answer)
 
         chain, key = self.signer.issue_server_certificate(["localhost"])
         self._server = grpc.aio.server(options=OPTIONS)
@@ -47,7 +51,7 @@ class Istiod:
 
 
 @contextlib.asynccontextmanager
-async def carried(tmp_path, istiod):
+async def carried(tmp_path, istiod, take_names=None):
     port = await istiod.start()
     (tmp_path / "root.pem").write_text(istiod.signer.root_pem)
     (tmp_path / "token").write_text("first\n")
@@ -56,7 +60,7 @@ async def carried(tmp_path, istiod):
         pod_name="p", namespace="n", address="10.0.0.1", xds_address=f"localhost:{port}", paths=paths
     )
     server = grpc.aio.server(options=OPTIONS)
-    AdsProxy(Upstream(settings), settings).register(server)
+    AdsProxy(Upstream(settings), settings, take_names).register(server)
     server.add_insecure_port(f"unix:{tmp_path}/XDS")
     await server.start()
     try:
@@ -131,3 +135,33 @@ def test_a_missing_root_is_told_to_envoy_and_the_log(tmp_path, caplog):
 
     asyncio.run(run())
     assert "root.pem cannot be read" in caplog.text
+
+
+def test_the_agent_asks_for_names_on_envoys_stream_and_envoy_sees_none_of_it(tmp_path):  # IC19
+    seen: list[str] = []
+    taken: list[bytes] = []
+    acknowledged = asyncio.Event()
+
+    def reply(message: bytes) -> list[bytes]:
+        request = discovery_pb2.DeltaDiscoveryRequest.FromString(message)
+        seen.append(f"{request.type_url} {request.response_nonce}".strip())
+        if request.response_nonce:
+            acknowledged.set()
+            return []
+        answer = discovery_pb2.DeltaDiscoveryResponse(type_url=request.type_url, nonce="n1")
+        answer.resources.add().resource.value = b"table" if request.type_url == name_table.TYPE_URL else b"cluster"
+        return [answer.SerializeToString()]
+
+    async def run() -> None:
+        async with carried(tmp_path, Istiod(reply), taken.append) as running:
+            stream = running.streams["DeltaAggregatedResources"]()
+            await stream.write(discovery_pb2.DeltaDiscoveryRequest(type_url="clusters").SerializeToString())
+            await acknowledged.wait()
+            await stream.write(discovery_pb2.DeltaDiscoveryRequest(type_url="listeners").SerializeToString())
+            for expected in ("clusters", "listeners"):
+                answer = discovery_pb2.DeltaDiscoveryResponse.FromString(await stream.read())
+                assert answer.type_url == expected
+
+    asyncio.run(run())
+    assert taken == [b"table"]
+    assert seen == ["clusters", name_table.TYPE_URL, f"{name_table.TYPE_URL} n1", "listeners"]
