@@ -43,6 +43,11 @@ class OfflineMesh:
         """Say what comes of a request."""
         return self.send(Request(url=url, method=method, headers=tuple((headers or {}).items())))
 
+    def connect(self, host: str, port: int, *, server_name: str | None = None) -> Reply:
+        """Say where a connection leads that the proxy routes as a whole: TCP, or TLS where a server name is given."""
+        scheme, headers = ("tcp", ()) if server_name is None else ("tls", (("sni", server_name),))
+        return self.send(Request(url=f"{scheme}://{host}:{port}", headers=headers))
+
     def send(self, request: Request) -> Reply:
         """Say what comes of a request. Raises ``oracle.errors.Unsupported`` where the documents or it are not modelled."""
         try:

@@ -15,6 +15,9 @@ __tracebackhide__ = hidden
 
 T = TypeVar("T")
 
+_OF_THE_WAY = {"host", "subset", "path", "authority", "request_headers"}
+"""What is known of a request to endpoints of which nothing else is: a ServiceEntry's."""
+
 
 class Uncertain(MeshFailure):
     """One value was asked for and several may come; carries the whole explanation."""
@@ -39,13 +42,13 @@ class Reply:
 
     @property
     def status(self) -> int:
-        """The status, where only one can come."""
+        """The status, where only one can come; 0 for a connection without HTTP, or one that is closed."""
         return self._one("status", lambda one: one.status)
 
     @property
     def subset(self) -> str:
         """The subset that answers, where only one can; empty where the route names none, or a proxy answers."""
-        return self._one("subset", lambda one: one.subset if one.by == "workload" else "")
+        return self._one("subset", lambda one: "" if one.by == "proxy" else one.subset)
 
     @property
     def host(self) -> str:
@@ -118,7 +121,8 @@ class Reply:
 
     def _one(self, name: str, value: Callable[[Outcome], T]) -> T:
         outside = [one for one in self.outcomes if one.by == "outside"]
-        if outside and name not in {"by", "mirrors"}:
+        known = {"by", "mirrors"} | (_OF_THE_WAY if all(one.host for one in outside) else set())
+        if outside and name not in known:
             raise Uncertain(f"reply.{name}: nothing is known of what answers outside the mesh\n{self.explain()}")
         found: list[T] = []
         for one in self.outcomes:

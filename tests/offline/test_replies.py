@@ -74,7 +74,6 @@ def test_nothing_is_said_of_what_lies_outside(mesh):
     assert reply.by == "outside"
     with pytest.raises(Uncertain, match="nothing is known of what answers outside the mesh"):
         _ = reply.status
-    assert offline([], namespace="shop", registry_only=True) is not None
 
 
 def test_registry_only_refuses_strangers(shop):
@@ -106,3 +105,39 @@ def test_a_request_that_is_not_modelled_is_refused_and_named(mesh):
     with pytest.raises(ValueError, match="normalisation of paths") as caught:
         mesh.get("http://reviews/a/../b")
     assert caught.value.__notes__ == ["asked: GET http://reviews/a/../b from namespace shop"]
+
+
+WIRE = """
+{apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {selector: {app: reviews}, ports: [{name: tcp, port: 5432}, {name: tls, port: 443}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: db, namespace: shop}
+spec:
+  hosts: [db, one.test]
+  tcp:
+  - route:
+    - {destination: {host: reviews, subset: v1, port: {number: 80}}, weight: 70}
+    - {destination: {host: reviews, subset: v2, port: {number: 80}}, weight: 30}
+  tls:
+  - match: [{sniHosts: [one.test]}]
+    route: [{destination: {host: reviews, subset: v2, port: {number: 80}}}]
+"""
+
+
+def test_connections_are_asked_about_by_port_and_server_name(shop):
+    mesh = offline([shop, WIRE])
+    assert mesh.connect("db", 5432).weights == {"v1": 70, "v2": 30}
+    assert mesh.connect("db", 443, server_name="one.test").subset == "v2"
+
+
+def test_of_a_service_entrys_endpoints_the_way_there_is_known(shop):
+    entry = """
+{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: api, namespace: shop}, spec: {hosts: [api.test], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}}
+---
+{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: api, namespace: shop}, spec: {hosts: [api.test], http: [{rewrite: {uri: /v2}, route: [{destination: {host: api.test}}]}]}}
+"""
+    reply = offline([shop, entry], registry_only=True).get("http://api.test/")
+    assert (reply.by, reply.host, reply.path) == ("outside", "api.test", "/v2")
+    with pytest.raises(Uncertain, match="nothing is known"):
+        _ = reply.status
