@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test kind istio istio-local istio-kind differential browser own-mesh docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live acknowledged bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live acknowledged bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -33,6 +33,29 @@ conformance: debian $(STAMP) ## Bring up the embedded cluster and the reference 
 	@mkdir -p $(dir $(REPORT))
 	$(BIN)/pytest --mesh-cluster=local --mesh-implementation=reference --mesh-report=$(REPORT) $(ARGS)
 	$(BIN)/pytest examples --mesh-cluster=local --mesh-implementation=reference $(ARGS)
+
+NIGHTLY_SEED ?= $(shell date +%Y%m%d)
+nightly: debian $(STAMP) ## The nightly tier: extended checks, 1,000 cells, 2 points, a seed of the day; then the null mesh and every mutant against every check
+	@mkdir -p $(dir $(REPORT))
+	MESH_EXTENDED=1 $(BIN)/pytest --mesh-cluster=local --mesh-implementation=reference --mesh-report=$(REPORT) \
+	  --hypothesis-profile=nightly --mesh-split-delta=2 --mesh-seed=$(NIGHTLY_SEED) $(ARGS)
+	$(MAKE) null
+	$(BIN)/python tests/mutants/matrix.py --full
+
+RUNS ?= 20
+repeat: debian $(STAMP) ## The PR tier so many times in a row (RUNS=20); ends at the first run that does not pass
+	@mkdir -p .mesh; for run in $$(seq 1 $(RUNS)); do started=$$(date +%s); \
+	  $(BIN)/pytest --mesh-cluster=local --mesh-implementation=reference -q -p no:cacheprovider $(ARGS) >.mesh/repeat.log 2>&1 || { cat .mesh/repeat.log; echo "run $$run of $(RUNS) did not pass"; exit 1; }; \
+	  echo "run $$run of $(RUNS): $$(grep -E '^[0-9]+ checks:' .mesh/repeat.log), $$(( $$(date +%s) - started )) s"; done; rm -f .mesh/repeat.log
+
+null: debian $(STAMP) ## The suite against no mesh at all: every check must fail
+	$(BIN)/pytest tests/suite --override-ini=python_files='live_null_mesh.py' -s $(ARGS)
+
+sampling: debian $(STAMP) ## Sampling verdicts in a row on the embedded cluster (SAMPLES=200), and how long each takes
+	$(BIN)/pytest tests/suite --override-ini=python_files='live_sampling.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
+
+calibration: $(STAMP) ## The sequential test's errors and sizes, by simulation and importance sampling (REPETITIONS=2000)
+	$(BIN)/pytest tests/traffic --override-ini=python_files='calibration_*.py' -s $(ARGS)
 
 test: debian $(STAMP) ## Run the project's own quick tests
 	$(BIN)/pytest tests -n $(WORKERS) --dist loadfile $(ARGS)

@@ -60,6 +60,15 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Make Hypothesis's profiles known before a conftest may replace them and Hypothesis's plugin loads the chosen one."""
+    if getattr(early_config.known_args_namespace, "hypothesis_profile", None):
+        from pytest_mesh.strategies import profiles
+
+        profiles.register()
+        early_config.pluginmanager.register(profiles.Known(), "mesh-profiles")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     for line in MARKERS:

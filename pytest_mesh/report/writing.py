@@ -59,6 +59,8 @@ def _build(run: Run, code: int) -> Json:
         described = {"provider": run.options.cluster, "error": str(error)}
     suite = {"name": "mesh_conformance", "version": __version__, "seed": run.options.seed}
     suite["oracle"] = confirmation.standing()
+    if profile := run.config.getoption("hypothesis_profile", None):
+        suite["hypothesisProfile"] = profile
     if run.options.shard:
         suite["shard"] = run.options.shard
     return model.build(

@@ -84,6 +84,10 @@ def opened(namespace: MeshNamespace, workload: str) -> Iterator[Office]:
         pytest.skip(f"{NOT_APPLICABLE}asking the certificate service needs the PyPI package grpcio (extra [reference])")
     pod = namespace.pod(workload)
     address, audience = _address(pod), _audience(pod)
+    if namespace.implementation.proxy_container:
+        proxy = namespace.implementation.proxy_container
+        names = [one["name"] for one in (*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"])]
+        assert proxy in names, f"{workload} has no container {proxy} that could ask for a certificate, only {names}"
     if not (address and audience):
         pytest.skip(f"{NOT_APPLICABLE}the proxy of {workload} names no certificate service ({ADDRESS}) or no token")
     host, _, port = address.rpartition(":")
