@@ -196,3 +196,43 @@ def test_equal_configuration_is_equal_text_so_that_it_can_be_compared() -> None:
     seen = maps(json.loads(show("all", *OFFLINE, "-o", "json").stdout))
     assert len(seen) > 5
     assert all(list(item) == sorted(item) for item in seen if isinstance(item, dict))
+
+
+@pytest.mark.parametrize(
+    ("asked", "listens"),
+    [
+        ({"metadata": {"annotations": {"proxy.istio.io/config": 'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}'}}}, "240.240."),
+        ({"env": "true"}, "240.240."),
+        ({"env": "false"}, "0.0.0.0"),
+        ({}, "0.0.0.0"),
+    ],
+)  # fmt: skip
+def test_a_pod_whose_agent_answers_names_listens_on_the_addresses_found_for_serviceentries(
+    tmp_path: Path, asked: dict[str, Any], listens: str
+) -> None:
+    container: dict[str, Any] = {"name": "istio-proxy", "image": "a"}
+    if "env" in asked:
+        container["env"] = [{"name": "ISTIO_META_DNS_CAPTURE", "value": asked["env"]}]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a", "namespace": "shop", **asked.get("metadata", {})},
+        "spec": {
+            "containers": [{"name": "app", "image": "a"}],
+            "initContainers": [container] if "env" in asked else [],
+        },
+    }
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "x", "namespace": "shop"},
+        "spec": {
+            "hosts": ["x.example"],
+            "ports": [{"number": 9000, "name": "tcp", "protocol": "TCP"}],
+            "resolution": "DNS",
+        },
+    }
+    (tmp_path / "mesh.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [pod, entry]}))
+    arguments = ["proxy-config", "listener", "-f", str(tmp_path), "--for", "shop/a", "--port", "9000"]
+    [row] = CliRunner().invoke(main, arguments).stdout.splitlines()[1:]
+    assert row.startswith(listens)
