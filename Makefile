@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live acknowledged bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh pages pages-fresh screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live acknowledged bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -101,6 +101,15 @@ differential: debian $(STAMP) ## Send the same generated requests to the referen
 
 own-mesh: debian $(STAMP) ## Do what "Judge your own mesh" says on the embedded cluster, and compare what is printed with the page
 	$(BIN)/pytest tests/implementations --override-ini=python_files='live_*.py' $(ARGS)
+
+pages: debian $(STAMP) ## Walk the pages' commands as a newcomer does (docs/start.md, from a built wheel), and the live line under xdist
+	$(BIN)/pytest tests/pages tests/plugin --override-ini=python_files='live_*.py' $(ARGS)
+
+pages-fresh: $(STAMP) ## Make anew what docs/ has from the code: options, members, features, pictures
+	$(BIN)/pytest -q tests/pages/test_pages_are_fresh.py --update-goldens
+
+screenshots: $(STAMP) ## Make the screenshots of docs/pictures anew (Chromium)
+	@$(MAKE) -s browser ARGS='--screenshots -k screenshots'
 
 docs: $(STAMP) ## Build the site of docs/ (Sphinx; warnings are errors) into .mesh/site
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r docs/requirements.txt
