@@ -6,6 +6,10 @@ from pytest_mesh.contracts import Json
 
 TARGET, OTHER, SIDE = "target", "other", "side"
 SIDE_PORT = 8000
+TCP_PORT, TLS_PORT = 9000, 9443
+PORTS = {80: 8080, TCP_PORT: 9090, TLS_PORT: 9443}
+"""Ports of the stand-ins' Services, and of their pods."""
+PROTOCOLS = {TCP_PORT: "tcp", TLS_PORT: "tls"}
 VERSIONS = {TARGET: ("v1", "v2"), OTHER: ("o1",)}
 """Service name: versions of the stand-in behind it."""
 
@@ -61,7 +65,10 @@ def documents(namespace: str) -> list[Json]:
                 "apiVersion": "v1",
                 "kind": "Service",
                 "metadata": {"name": service, "namespace": namespace},
-                "spec": {"selector": {"app": service}, "ports": [{"name": "http", "port": 80}]},
+                "spec": {
+                    "selector": {"app": service},
+                    "ports": [{"name": f"{PROTOCOLS.get(port, 'http')}-{port}", "port": port} for port in PORTS],
+                },
             }
         )
         found += [

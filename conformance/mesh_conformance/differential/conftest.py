@@ -44,7 +44,7 @@ def sides(
                 )
             )
             for service, versions in cast.VERSIONS.items():
-                namespace.stand_in(service, versions=versions, wait=False)
+                namespace.stand_in(service, versions=versions, ports=cast.PORTS, protocols=cast.PROTOCOLS, wait=False)
             labels = object_labels(mesh.implementation)
             subsets = widening.subsets()
             subsets["metadata"]["labels"] = labels

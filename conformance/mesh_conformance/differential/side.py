@@ -142,6 +142,13 @@ class Side:
         counts = Counts.from_json(self._call(batch))
         return Counter({**counts.counts, **counts.failures})
 
+    def reached(self, request: Request, times: int) -> frozenset[str]:
+        """Open so many connections; give the versions that they came to, and in what way others failed."""
+        self.requests += times
+        batch = Batch(requests=(request,), count=times, connections=_CONNECTIONS, reuse=False, record="counts")
+        counts = Counts.from_json(self._call(batch))
+        return frozenset({*counts.counts, *counts.failures})
+
     def answer(self, asked: Asked) -> Answer:
         """Give the form in which two meshes' answers are compared."""
         return answer_of(asked.observation, namespace=self.namespace.name, client=asked.client, arrivals=asked.arrivals)
