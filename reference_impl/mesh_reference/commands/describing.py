@@ -9,7 +9,7 @@ from mesh_reference.commands.analysis import each_destination
 from mesh_reference.errors import MeshError
 from mesh_reference.model import hosts
 from mesh_reference.model.hosts import MESH
-from mesh_reference.model.peer_authentications import compose
+from mesh_reference.model.peer_authentications import compose, in_scope
 from mesh_reference.model.services import hostname
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def pod(mesh: Mesh, proxy: Proxy) -> Json:
     snapshot, settings = mesh.configuration.snapshot, mesh.configuration.settings
     name = proxy.id.removesuffix(f".{proxy.namespace}")
     raw = mesh.objects.get(("Pod", proxy.namespace, name)) or {}
-    mtls = compose(snapshot.peer_authentications.values(), proxy.namespace, proxy.labels, settings.root_namespace)
+    scope = (snapshot.peer_authentications.values(), proxy.namespace, proxy.labels, settings.root_namespace)
+    mtls, applied = compose(*scope), in_scope(*scope)
     warnings = []
     if proxy.labels.get("security.istio.io/tlsMode") != "istio" and not proxy.is_gateway:
         warnings.append("the pod has no sidecar (label security.istio.io/tlsMode is not istio)")
@@ -59,7 +60,18 @@ def pod(mesh: Mesh, proxy: Proxy) -> Json:
         "identity": f"spiffe://{settings.trust_domain}/ns/{proxy.namespace}/sa/{proxy.service_account}",
         "warnings": warnings,
         "services": [_service(mesh, found, proxy) for found in services],
-        "peerAuthentication": {"mode": str(mtls.mode), "ports": {str(port): str(mode) for port, mode in mtls.ports}},
+        "peerAuthentication": {
+            "mode": str(mtls.mode),
+            "ports": {str(port): str(mode) for port, mode in mtls.ports},
+            "applied": [
+                {
+                    "name": f"{policy.meta.name}.{policy.meta.namespace}",
+                    "place": mesh.place("PeerAuthentication", policy.meta.namespace, policy.meta.name, ("spec",)),
+                }
+                for policy in applied
+                if policy is not None
+            ],
+        },
     }
 
 
@@ -257,6 +269,10 @@ def _pod_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"   Workload mTLS mode: {facts['peerAuthentication']['mode']}"
     for port, mode in facts["peerAuthentication"]["ports"].items():
         yield f"   Port {port} mTLS mode: {mode}"
+    if facts["peerAuthentication"]["applied"]:
+        yield "Applied PeerAuthentication:"
+    for policy in facts["peerAuthentication"]["applied"]:
+        yield f"   {policy['name']}" + (f"   [{policy['place']}]" if policy["place"] else "")
 
 
 def _service_lines(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -52,7 +52,7 @@ def compose(
 
     A selector in the root namespace is ignored there.
     """
-    scopes = _scopes(policies, namespace, labels, root_namespace)
+    scopes = in_scope(policies, namespace, labels, root_namespace)
     mode = MtlsMode.PERMISSIVE
     for scope in scopes:
         if scope is not None and scope.mode is not MtlsMode.UNSET:
@@ -68,7 +68,7 @@ def deciding(
     policies: Iterable[PeerAuthentication], namespace: str, labels: Mapping[str, str], root_namespace: str, port: int
 ) -> tuple[MtlsMode, PeerAuthentication | None, tuple[str | int, ...]]:
     """What `compose` gives the port, the policy that says so and the field where it does; None = the default."""
-    scopes = _scopes(policies, namespace, labels, root_namespace)
+    scopes = in_scope(policies, namespace, labels, root_namespace)
     workload = scopes[-1]
     own = dict(workload.ports).get(port, MtlsMode.UNSET) if workload else MtlsMode.UNSET
     if workload is not None and own is not MtlsMode.UNSET:
@@ -79,7 +79,7 @@ def deciding(
     return MtlsMode.PERMISSIVE, None, ()
 
 
-def _scopes(
+def in_scope(
     policies: Iterable[PeerAuthentication], namespace: str, labels: Mapping[str, str], root_namespace: str
 ) -> tuple[PeerAuthentication | None, PeerAuthentication | None, PeerAuthentication | None]:
     """The one of the mesh, of the namespace and of the workload: the oldest of each."""

@@ -131,3 +131,30 @@ def test_a_service_is_described_and_an_unknown_one_is_told_with_those_there_are(
     assert facts["destinationRules"][0]["endpoints"] == {"v1": 1, "v2": 0}
     unknown = describe("service", "shop/nope")
     assert (unknown.exit_code, unknown.stderr) == (2, "no Service shop/nope; there are: shop/reviews\n")
+
+
+def test_a_pod_is_described_with_the_peer_authentications_that_apply_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text(
+        Path(MESH).read_text()
+        + """
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: ours, namespace: shop}
+spec: {mtls: {mode: STRICT}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: theirs, namespace: shop}
+spec: {selector: {matchLabels: {app: nobody}}, mtls: {mode: DISABLE}}
+"""
+    )
+    shown = CliRunner().invoke(main, ["describe", "pod", "shop/reviews-v1", "-f", str(file)])
+    line = 1 + file.read_text().splitlines().index("spec: {mtls: {mode: STRICT}}")
+    assert [text.strip() for text in shown.stdout.splitlines()][-4:] == [
+        "Effective PeerAuthentication:",
+        "Workload mTLS mode: STRICT",
+        "Applied PeerAuthentication:",
+        f"ours.shop   [{file}:{line}]",
+    ]
