@@ -8,17 +8,37 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mesh_reference import log_lines
 from mesh_reference.errors import MeshError
 from mesh_reference.manual import Manual
+from mesh_reference.model.schema.duration import parse_duration
 from mesh_reference.settings import Settings
 
 LEVELS = ("debug", "info", "warning", "error")
 COLLECT_AFTER = (10_000, 20, 20)
 """Thresholds of the garbage collector: each request leaves some hundred objects, which are freed without it."""
+
+
+class _Duration(click.ParamType[float]):
+    """Text as Go writes durations; seconds, more than none."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = parse_duration(str(value)) / 1e9
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail(f"{value}: a life has more than no time", param, ctx)
+        return seconds
+
+
+DURATION = _Duration()
 
 
 @click.command(
@@ -60,6 +80,29 @@ COLLECT_AFTER = (10_000, 20, 20)
     help="CA for callers who show a certificate of this mesh, mutual TLS. Default: closed.",
 )
 @click.option(
+    "--default-workload-ttl",
+    type=DURATION,
+    envvar="DEFAULT_WORKLOAD_CERT_TTL",
+    default="24h",
+    show_default=True,
+    help="Life of certificates that are asked for without one.",
+)
+@click.option(
+    "--max-workload-ttl",
+    type=DURATION,
+    envvar="MAX_WORKLOAD_CERT_TTL",
+    default="2160h",
+    show_default=True,
+    help="The longest life; more is refused.",
+)
+@click.option(
+    "--ed25519/--no-ed25519",
+    envvar="CA_ALLOW_ED25519",
+    default=False,
+    show_default=True,
+    help="Whether Ed25519 keys get certificates.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     envvar="LOG_LEVEL",
@@ -82,6 +125,9 @@ def command(
     webhook_port: int,
     http_port: int,
     certificate_port: int | None,
+    default_workload_ttl: float,
+    max_workload_ttl: float,
+    ed25519: bool,
     log_level: str,
 ) -> None:
     """Run the control plane: Pilot, Citadel, Galley and the injector in one process.
@@ -117,6 +163,9 @@ def command(
         webhook_port=webhook_port,
         http_port=http_port,
         certificate_port=certificate_port,
+        default_workload_ttl=default_workload_ttl,
+        max_workload_ttl=max_workload_ttl,
+        ed25519=ed25519,
     )
     try:
         asyncio.run(_run(kubeconfig, context, settings))

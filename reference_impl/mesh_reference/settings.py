@@ -39,6 +39,13 @@ class Settings:
     certificate_port: int | None = None
     """CA over mutual TLS, for callers whose proof is a certificate of this mesh; None = closed."""
 
+    default_workload_ttl: float = 86_400.0
+    """Life of certificates that were asked for without one."""
+    max_workload_ttl: float = 90 * 86_400.0
+    """A longer one is an error."""
+    ed25519: bool = False
+    """Whether workloads' keys may be Ed25519: not every proxy speaks it."""
+
     pod_name: str = "istiod"
     pod_namespace: str = "istio-system"
 

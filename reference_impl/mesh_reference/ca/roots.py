@@ -73,6 +73,18 @@ class RootSettings(Protocol):
     def discovery_selectors(self) -> tuple[Selector, ...]:
         """Which namespaces get the root certificate; empty = all."""
 
+    @property
+    def default_workload_ttl(self) -> float:
+        """Seconds, for requests that name no life."""
+
+    @property
+    def max_workload_ttl(self) -> float:
+        """Seconds; a longer wish is an error."""
+
+    @property
+    def ed25519(self) -> bool:
+        """Whether workloads' keys may be Ed25519."""
+
 
 async def load_or_create(
     kube: Store, settings: RootSettings, *, algorithm: authority.KeyAlgorithm = "ECDSA-P256"
@@ -94,7 +106,9 @@ async def load_or_create(
     try:
         return Succession(_read(await kube.get(SECRETS, SECRET, settings.root_namespace), settings))
     except NotFound:
-        fresh = authority.Authority.create(settings.trust_domain, now=datetime.now(UTC), algorithm=algorithm)
+        fresh = authority.Authority.create(
+            settings.trust_domain, now=datetime.now(UTC), algorithm=algorithm, policy=_policy(settings)
+        )
     try:
         await kube.create(SECRETS, _secret(fresh, settings))
     except Conflict:
@@ -266,6 +280,14 @@ class _Keeper:
         # Right is what the watch saw, never what was just written: it may be gone again by now.
 
 
+def _policy(settings: RootSettings) -> authority.Policy:
+    return authority.Policy(
+        default_ttl=timedelta(seconds=settings.default_workload_ttl),
+        max_ttl=timedelta(seconds=settings.max_workload_ttl),
+        ed25519=settings.ed25519,
+    )
+
+
 def _secret(signer: authority.Authority, settings: RootSettings) -> dict[str, Any]:
     contents = {"ca-cert.pem": signer.root_pem, "ca-key.pem": signer.key_pem()}
     return {
@@ -286,7 +308,7 @@ def _read(secret: dict[str, Any], settings: RootSettings) -> authority.Authority
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise authority.SignerError(f"{where} needs ca-cert.pem and ca-key.pem, both PEM in base64") from error
     try:
-        return authority.Authority.load(certificate, key, settings.trust_domain)
+        return authority.Authority.load(certificate, key, settings.trust_domain, policy=_policy(settings))
     except authority.SignerError as error:
         raise authority.SignerError(f"{where}: {error}; delete it for a new root") from error
 
@@ -295,7 +317,9 @@ def _read_plugged_in(secret: dict[str, Any], settings: RootSettings) -> authorit
     where = f"Secret {settings.root_namespace}/{PLUGGED_IN}"
     try:
         files = {name: base64.b64decode(text, validate=True) for name, text in (secret.get("data") or {}).items()}
-        return plugged_in.read(files, trust_domain=settings.trust_domain, now=datetime.now(UTC))
+        return plugged_in.read(
+            files, trust_domain=settings.trust_domain, now=datetime.now(UTC), policy=_policy(settings)
+        )
     except (TypeError, ValueError, binascii.Error) as error:
         raise authority.SignerError(f"{where}: its data is not base64") from error
     except authority.SignerError as error:

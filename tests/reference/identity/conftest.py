@@ -7,7 +7,6 @@ import copy
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mesh_reference.ca import authority
 from mesh_reference.errors import ApiFailure, Conflict, NotFound
 from mesh_reference.kube.watching import Event
+from mesh_reference.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -165,10 +165,8 @@ def tokens() -> TokenBook:
 
 
 @pytest.fixture(scope="session")
-def settings() -> SimpleNamespace:
-    return SimpleNamespace(
-        cluster_id="Kubernetes", trust_domain="cluster.local", root_namespace="istio-system", discovery_selectors=()
-    )
+def settings() -> Settings:
+    return Settings()
 
 
 BUDGET_SECONDS = 5

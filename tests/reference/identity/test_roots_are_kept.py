@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from mesh_reference.ca import authority, roots
+from mesh_reference.ca.authority import Identity
+from mesh_reference.ca.csr import CsrError
 from mesh_reference.discovery import read_selectors
 from mesh_reference.kube.resources import CONFIG_MAPS, NAMESPACES, SECRETS
 
@@ -158,10 +166,41 @@ def test_a_leaving_namespace_gets_nothing(settings, signer, new_store, until):
 def test_only_selected_namespaces_get_the_root(settings, signer, new_store, until):
     async def run() -> None:
         store = new_store()
-        settings.discovery_selectors = read_selectors([{"matchLabels": {"side": "a"}}])
+        selective = replace(settings, discovery_selectors=read_selectors([{"matchLabels": {"side": "a"}}]))
         store.put(NAMESPACES, namespace("others"))
         store.put(NAMESPACES, {"metadata": {"name": "ours", "labels": {"side": "a"}}})
-        async with distributing(store, settings, signer):
+        async with distributing(store, selective, signer):
             await until(lambda: holders(store) == {"ours"})
 
     asyncio.run(run())
+
+
+def test_the_operators_choices_reach_every_kind_of_authority(settings, new_store, make_ca, make_csr):
+    chosen = replace(settings, default_workload_ttl=60.0, max_workload_ttl=120.0, ed25519=True)
+    now = datetime.now(UTC)
+    workload = Identity(trust_domain="cluster.local", namespace="shop", service_account="reviews")
+    csr = make_csr(ed25519.Ed25519PrivateKey.generate())
+    plugged = make_ca("operator's", now=now)
+    pem = plugged.certificate.public_bytes(serialization.Encoding.PEM)
+    files = {"ca-cert.pem": pem, "cert-chain.pem": pem, "root-cert.pem": pem, "ca-key.pem": key_pem(plugged.key)}
+    cacerts = {"data": {name: base64.b64encode(text).decode() for name, text in files.items()}}
+
+    async def run() -> None:
+        store = new_store()
+        made = await roots.load_or_create(store, chosen)
+        kept = await roots.load_or_create(store, chosen)
+        store.put(SECRETS, {"metadata": {"name": roots.PLUGGED_IN, "namespace": "istio-system"}, **cacerts})
+        brought = await roots.load_or_create(store, chosen)
+        for one in (made, kept, brought, SimpleNamespace(current=made.current.renewed(now))):
+            leaf = one.current.issue(csr, workload, ttl=timedelta(), now=now)
+            assert leaf.not_valid_after_utc - now.replace(microsecond=0) == timedelta(seconds=60)
+            with pytest.raises(CsrError, match="longer than the maximum"):
+                one.current.issue(csr, workload, ttl=timedelta(seconds=121), now=now)
+
+    asyncio.run(run())
+
+
+def key_pem(key) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
