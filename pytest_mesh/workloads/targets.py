@@ -40,7 +40,7 @@ class Connection(Protocol):
 class Target:
     """A Request, ready to be sent."""
 
-    __slots__ = ("bodyless", "data", "host", "kind", "port", "server_name", "timeout")
+    __slots__ = ("bodyless", "data", "held_by", "host", "kind", "port", "server_name", "timeout")
 
     def __init__(self, request: Request) -> None:
         """Raises ValueError for a URL that this client does not speak."""
@@ -71,11 +71,8 @@ class Target:
                 raise ValueError(f"url {request.url!r}: a body of {self.kind} is one line")
             self.server_name = next((value for name, value in request.headers if name.lower() == "sni"), self.host)
             self.data = request.body.encode() + b"\n"
-
-    @property
-    def held_by(self) -> tuple[str, str, int, str]:
-        """Name the connection that it can share with others."""
-        return self.kind, self.host, self.port, self.server_name
+        self.held_by = (self.kind, self.host, self.port, self.server_name)
+        """What names the connection that it can share with others."""
 
 
 def http1_bytes(request: Request, path: str, authority: str) -> bytes:
