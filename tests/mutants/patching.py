@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 
-Layer = Literal["reference", "harness"]
+Layer = Literal["reference", "proxy", "harness"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
@@ -51,7 +51,7 @@ class Mutant:
     seed: str = ""
     """The real bug that it repeats."""
     layer: Layer = "reference"
-    """What is broken: the reference's programs, or the harness that judges them."""
+    """What is broken: the reference's programs, what passes between any mesh and its proxies, or the harness that judges."""
     equivalent: str = ""
     """The proof that nobody can see it. Such a mutant kills nothing; it must leave ``spares`` as they are."""
     spares: tuple[str, ...] = ()
@@ -74,6 +74,8 @@ def load(directory: Path = CATALOGUE) -> dict[str, Mutant]:
             changes = tuple(Change(**one) for one in (*only, *entry.pop("changes", ())))
             lists = {name: tuple(entry.pop(name, ())) for name in ("kills", "spares")}
             mutant = Mutant(**entry, **lists, changes=changes)
+            if (mutant.layer == "proxy") == bool(mutant.changes):
+                raise MutantError(f"{path}: mutant {mutant.id} wants a change of a module, or the layer of the proxy")
             if bool(mutant.equivalent) != bool(mutant.spares) or bool(mutant.equivalent) == bool(mutant.kills):
                 raise MutantError(f"{path}: mutant {mutant.id} wants kills, or equivalent and spares")
             if mutant.id in found:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ class Run:
     pushes: int = 0
     """Pushes to find it and to make it small."""
     seconds: float = 0.0
+    output: str = ""
+    """What pytest printed."""
 
 
 def collected() -> list[str]:
@@ -67,14 +70,25 @@ def implementation(mutant: patching.Mutant) -> str:
     return text.replace(plain, runner)
 
 
-def reference(checks: Sequence[str], *, mutant: patching.Mutant | None, cluster_name: str) -> Run:
-    """Run checks of the suite against the reference, broken by the mutant, on a cluster of its own."""
+def behind_proxy(base: Path, mutant: str) -> str:
+    """Give an implementation's file with the mutating proxy before its control plane; raises MutantError."""
+    text = base.read_text()
+    secret = tomllib.loads(text).get("identity", {}).get("root_secret")
+    for wanted, found in (("manifests_command", "manifests_command = [" in text), ("identity.root_secret", secret)):
+        if not found:
+            raise patching.MutantError(f"{base}: has no {wanted}, without which the proxy cannot stand before it")
+    where = f'"{{python}}", "{HERE / "proxy" / "manifests.py"}", "{mutant}", "{secret[0]}/{secret[1]}", '
+    text = text.replace("manifests_command = [", f"manifests_command = [{where}", 1)
+    text = text.replace("{dir}", str(base.parent)).replace("ready = [", f'ready = ["{secret[0]}/mesh-mutants", ', 1)
+    return f'{text}\n[images."mesh-mutants/proxy"]\nentrypoint = ["{{python}}", "{HERE / "proxy" / "serve.py"}"]\n'
+
+
+def suite(checks: Sequence[str], *, text: str, name: str, cluster_name: str) -> Run:
+    """Run checks of the suite against what an implementation's file says, on a cluster of its own."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
-        file = REFERENCE
-        if mutant is not None:
-            file = Path(directory) / f"{mutant.id}.toml"
-            file.write_text(implementation(mutant))
+        file = Path(directory) / f"{name}.toml"
+        file.write_text(text)
         report = Path(directory) / "report.yaml"
         done = subprocess.run(
             [
@@ -94,6 +108,7 @@ def reference(checks: Sequence[str], *, mutant: patching.Mutant | None, cluster_
         found=max((one["evidence"].get("found", 0) for one in tests), default=0),
         pushes=max((one["evidence"].get("pushes", 0) for one in tests if one["verdict"] == "failed"), default=0),
         seconds=time.monotonic() - started,
+        output=done.stdout,
     )
 
 
