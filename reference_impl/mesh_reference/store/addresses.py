@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mesh_reference.model.services import Service
 
 NETWORK = ipaddress.ip_network("240.240.0.0/16")
 _SIZE = NETWORK.num_addresses - 2
@@ -21,6 +26,13 @@ class AddressPool:
         self._size = size
         self._of: dict[str, str] = {}
         self._taken: set[int] = set()
+
+    def settle(self, host: str, service: Service | None) -> Service | None:
+        """The Service that has the host now, with the address that is found for it if it may have one."""
+        if service is not None and service.is_numbered:
+            return replace(service, allocated=self.take(host))
+        self.give_back(host)
+        return service
 
     def take(self, host: str) -> str:
         """The host's address, the same one until it is given back; empty when there is none left."""

@@ -155,13 +155,9 @@ class MeshIndex:
 
     def _settle_service(self, host: str) -> Change:
         """Whose host it is after a change, and what differs by that."""
-        before, after = self._services.pop(host, None), self._kube_services.get(host)
-        if after is None:
-            after = next((service for _entry, service in self._entries(host)), None)
-        if after is not None and after.by_entry and after.is_numbered:
-            after = replace(after, allocated=self._addresses.take(host))
-        else:
-            self._addresses.give_back(host)
+        before = self._services.pop(host, None)
+        named = self._kube_services.get(host) or next((service for _entry, service in self._entries(host)), None)
+        after = self._addresses.settle(host, named)
         if after is not None:
             self._services[host] = after
         if _same_service(before, after):

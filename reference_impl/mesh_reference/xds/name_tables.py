@@ -10,6 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from mesh_reference.name_table import EXTERNAL, KUBERNETES, NameTable
+from mesh_reference.xds.resources import Encoded, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +37,11 @@ def build(services: Iterable[Service], endpoints: Mapping[str, tuple[Endpoint, .
                 out, service.hostname, addresses, registry, "" if service.by_entry else service.meta.namespace, short
             )
     return out
+
+
+def encoded(services: Iterable[Service], endpoints: Mapping[str, tuple[Endpoint, ...]]) -> Encoded:
+    """The table as the one resource of its type."""
+    return encode("", build(services, endpoints))
 
 
 def is_single(address: str) -> bool:

@@ -162,7 +162,7 @@ class View:
             differing[CLUSTER] = self._renew_clusters(dirt)
             differing[LISTENER] = self._renew_listeners(dirt)
             differing[ROUTE], differing[VIRTUAL_HOST] = self._renew_routes(dirt)
-            differing[NAME_TABLE] = self._renew_names(change)
+            differing[NAME_TABLE] = self._renew_names() if change.services else frozenset()
         differing[ENDPOINT] = self._forget_endpoints(change, dirt)
         kept = [*self._history.items()][-MEMORY:]
         self._history = dict([*kept, (self.version, {kind: found for kind, found in differing.items() if found})])
@@ -199,22 +199,13 @@ class View:
     def name_table(self) -> Encoded:
         """The addresses of every name in sight, for an agent that answers names."""
         if self._name_table is None:
-            self._name_table = self._make_name_table()
+            self._name_table = name_tables.encoded(self.scope.services.values(), self._snapshot.endpoints)
             self._note_made()
         return self._name_table
 
-    def _make_name_table(self) -> Encoded:
-        return encode("", name_tables.build(self.scope.services.values(), self._snapshot.endpoints))
-
-    def _renew_names(self, change: Change) -> frozenset[str]:
-        before = self._name_table
-        if before is None or not change.services:
-            return frozenset()
-        made = self._make_name_table()
-        if made.version == before.version:
-            return frozenset()
-        self._name_table = made
-        return frozenset(NAMELESS)
+    def _renew_names(self) -> frozenset[str]:
+        before, self._name_table = self._name_table, None
+        return frozenset(NAMELESS if before and self.name_table.version != before.version else ())
 
     def endpoints(self, cluster: str) -> Encoded:
         """The endpoints of an outbound cluster, in sight or not: Envoy asks only for clusters that it was given."""
