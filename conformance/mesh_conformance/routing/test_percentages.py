@@ -15,9 +15,10 @@ from pytest_mesh.traffic.client import Client
 from pytest_mesh.traffic.splits import Draw
 
 DOCUMENTS = "test_percentages.yaml"
-DELAY_SECONDS = 1.0
+DELAY_SECONDS = 2.0
+"""Long enough that no busy machine takes it without a fault."""
 DELAYED_AT_ONCE = 64
-"""Connections while delays are counted: a delayed request holds one for a second."""
+"""Connections while delays are counted: a delayed request holds one all the while."""
 
 
 @pytest.mark.mesh_feature("VSFaultAbort")
@@ -48,12 +49,15 @@ def test_a_fifth_of_the_requests_is_copied(mesh: RunningMesh, shop: MeshNamespac
     shop.apply(DOCUMENTS)
     receiver = shop.proxy(shop.pod("ratings")["metadata"]["name"])
 
+    before, counted = requests(receiver, "inbound"), 0
+
     def draw(number: int) -> Draw:
-        before = requests(receiver, "inbound")
+        nonlocal counted
         drawn = tester.count("http://mirrored", number)
-        copies = _at_rest(shop, lambda: requests(receiver, "inbound")) - before
+        # A copy that comes late is counted with the next draw, and not lost.
+        copies = _at_rest(shop, lambda: requests(receiver, "inbound")) - before - counted
+        counted += copies
         answered = sum(drawn.counts.values())
-        assert copies <= answered, f"{answered} requests were answered, and {copies} copies arrived at ratings"
         return Draw(
             counts={"copied": copies, "not copied": answered - copies}, failures=drawn.failures, seconds=drawn.seconds
         )
