@@ -137,7 +137,23 @@ def _service(world: World, source: Source, request: Dialled) -> Service | None:
         raise Unsupported(
             f"{service.line}: port {request.port} speaks {spoken}: the oracle does not model {request.kind} to it"
         )
+    _check_entry(world, service, request)
     return service
+
+
+def _check_entry(world: World, service: Service, request: Dialled) -> None:
+    """Refuse what a ServiceEntry without an address of its own makes of a port (S4), and foreign server names to it."""
+    if not service.entry:
+        return
+    others = [one for one in world.services if one is not service and one.port(request.port)]
+    if request.kind == "tcp" and others:
+        raise Unsupported(
+            f"{service.line}: {others[0].line} has port {request.port} too: which one listens is not modelled (S4)"
+        )
+    if request.kind == "tls" and not covers(service.host, request.server_name):
+        raise Unsupported(
+            f"{service.line}: the oracle does not model server name {request.server_name!r} to {service.host}"
+        )
 
 
 def _shares(

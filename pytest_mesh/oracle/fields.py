@@ -94,13 +94,13 @@ class Fields:
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
-        value = self._value.get(name) or []
+        value = _given(self._value.get(name), [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise Malformed(f"{self.at(name)}: a list of strings is wanted, not {value!r}")
         return tuple(value)
 
     def pairs(self, name: str) -> dict[str, str]:
-        value = self._value.get(name) or {}
+        value = _given(self._value.get(name), {})
         if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
             raise Malformed(f"{self.at(name)}: a mapping of strings is wanted, not {value!r}")
         return {str(key): item for key, item in value.items()}
@@ -112,7 +112,7 @@ class Fields:
 
     def each(self, name: str) -> Iterator[Fields]:
         """Give the mappings of a list, each with its index in its line."""
-        value = self._value.get(name) or []
+        value = _given(self._value.get(name), [])
         if not isinstance(value, list):
             raise Malformed(f"{self.at(name)}: a list is wanted, not {type(value).__name__}")
         for index, item in enumerate(value):
@@ -120,11 +120,15 @@ class Fields:
 
     def entries(self, name: str) -> Iterator[tuple[str, Fields]]:
         """Give the mappings of a mapping; an entry without a value is an empty one."""
-        value = self._value.get(name) or {}
+        value = _given(self._value.get(name), {})
         if not isinstance(value, dict):
             raise Malformed(f"{self.at(name)}: a mapping is wanted, not {type(value).__name__}")
         for key, item in value.items():
             yield str(key), Fields(item or {}, self.at(name).field(str(key)))
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is None else value
 
 
 def seconds(fields: Fields, name: str) -> float | None:

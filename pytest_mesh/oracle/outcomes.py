@@ -106,7 +106,7 @@ class Prediction:
         """Probability by subset (by Service host where no subset is named); answers of proxies by status."""
         found: dict[str, Fraction] = {}
         for one in self.outcomes:
-            key = (one.subset or one.host) if one.by == "workload" else str(one.status) if one.by == "proxy" else ""
+            key = str(one.status) if one.by == "proxy" else one.subset or one.host
             found[key] = found.get(key, Fraction(0)) + one.probability
         return found
 

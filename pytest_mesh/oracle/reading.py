@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from pytest_mesh.contracts import Json
-from pytest_mesh.oracle.errors import Unsupported
+from pytest_mesh.oracle.errors import Malformed, OracleError, Unsupported
 from pytest_mesh.oracle.fields import Fields, Line
 from pytest_mesh.oracle.model import DestinationRule, Service, Sidecar, Subset, Workload, World
 from pytest_mesh.oracle.names import resolve
@@ -56,29 +56,36 @@ def read_world(
         metadata = document.get("metadata") or {}
         own = str(metadata.get("namespace") or namespace)
         line = Line(file=file, object=f"{kind} {own}/{metadata.get('name', '')}")
-        match (kind, str(document.get("apiVersion", "")).partition("/")[0]):
-            case ("Service", "v1"):
-                services.append(read_service(document, own, domain, line))
-            case ("ServiceEntry", "networking.istio.io"):
-                services += read_service_entry(document, own, line)
-            case ("Sidecar", "networking.istio.io"):
-                sidecars.append(read_sidecar(document, own, line))
-            case ("Pod", "v1"):
-                if _is_endpoint(document.get("status") or {}):
-                    workloads.append(_workload(metadata, metadata, own))
-            case (_, "apps") if kind in _WORKLOADS:
-                if document["spec"].get("replicas", 1):
-                    workloads.append(_workload(metadata, document["spec"]["template"]["metadata"], own))
-            case ("VirtualService", "networking.istio.io"):
-                routes.append((document, own, line))
-            case ("DestinationRule", "networking.istio.io"):
-                rules.append(_destination_rule(document, own, domain, line))
-            case ("PeerAuthentication", "security.istio.io"):
-                assumed.append(f"client and server both have a proxy of the mesh ({line})")
-            case (_, group) if group in _GROUPS_WITHOUT_INFLUENCE or kind in _WITHOUT_INFLUENCE.get(group, ()):
-                continue
-            case _:
-                raise Unsupported(f"{line}: the oracle does not model this kind ({document.get('apiVersion')})")
+        try:
+            match (kind, str(document.get("apiVersion", "")).partition("/")[0]):
+                case ("Service", "v1"):
+                    services.append(read_service(document, own, domain, line))
+                case ("ServiceEntry", "networking.istio.io"):
+                    services += read_service_entry(document, own, line)
+                case ("Sidecar", "networking.istio.io"):
+                    sidecars.append(read_sidecar(document, own, line))
+                case ("Pod", "v1"):
+                    if _is_endpoint(document.get("status") or {}):
+                        workloads.append(_workload(metadata, metadata, own))
+                case (_, "apps") if kind in _WORKLOADS:
+                    if document["spec"].get("replicas", 1):
+                        workloads.append(_workload(metadata, document["spec"]["template"]["metadata"], own))
+                case ("VirtualService", "networking.istio.io"):
+                    routes.append((document, own, line))
+                case ("DestinationRule", "networking.istio.io"):
+                    rules.append(_destination_rule(document, own, domain, line))
+                case ("PeerAuthentication", "security.istio.io"):
+                    assumed.append(f"client and server both have a proxy of the mesh ({line})")
+                case (_, group) if group in _GROUPS_WITHOUT_INFLUENCE or kind in _WITHOUT_INFLUENCE.get(group, ()):
+                    continue
+                case _:
+                    raise Unsupported(f"{line}: the oracle does not model this kind ({document.get('apiVersion')})")
+        except OracleError:
+            raise
+        except KeyError as error:
+            raise Malformed(f"{line}: field {error.args[0]} is missing") from error
+        except (TypeError, AttributeError, ValueError) as error:
+            raise Malformed(f"{line}: a field is of another type than its kind has it ({error})") from error
     by_age = partial(sorted, key=lambda one: (one.created, one.name, one.namespace))
     return World(
         services=tuple(services),

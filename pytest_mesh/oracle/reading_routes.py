@@ -232,6 +232,8 @@ def _fault(fields: Fields | None) -> Fault | None:
         delay.knows({"fixedDelay", "percentage", "percent"}, refused={"exponentialDelay"})
     if abort is not None:
         abort.knows({"httpStatus", "grpcStatus", "percentage"}, refused={"http2Error"})
+        if "httpStatus" in abort and "grpcStatus" in abort:
+            raise Malformed(f"{abort.line}: httpStatus and grpcStatus exclude each other")
     return Fault(
         delay=(seconds(delay, "fixedDelay") or 0.0) if delay else 0.0,
         delay_per_million=_per_million(delay) if delay else 0,

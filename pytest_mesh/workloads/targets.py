@@ -20,6 +20,7 @@ DEFAULT_PORTS = {"http": 80, "http2": 80, "ws": 80, "grpc": 80}
 SCHEMES = (*DEFAULT_PORTS, "tcp", "tls")
 BY_CONNECTION = ("ws", "tcp", "tls")
 """Of these a proxy routes the connection, not what is sent on it."""
+_NOT_IN_HTTP2 = {"connection", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection"}
 LARGEST_BODY = 32 * 1024
 """Bytes of a body over HTTP/2: within the window that every peer begins with."""
 
@@ -152,6 +153,9 @@ def _without_host(request: Request) -> list[tuple[str, str]]:
 def _http2_parts(request: Request, path: str, authority: str, *, grpc: bool) -> tuple[list[tuple[str, str]], bytes]:
     body = request.body.encode()
     method, headers = request.method, _without_host(request)
+    for name, _ in headers:
+        if name in _NOT_IN_HTTP2:
+            raise ValueError(f"url {request.url!r}: header {name} is none of HTTP/2")
     if grpc:
         body = b"\0" + len(body).to_bytes(4) + body
         method = "POST"

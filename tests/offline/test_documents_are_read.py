@@ -104,3 +104,29 @@ def test_documents_of_several_namespaces_need_the_clients(shop):
     with pytest.raises(ValueError, match="namespaces other, shop: say from which one"):
         offline([shop, other])
     assert weights([shop, other], namespace="shop") == {"v1": 80, "v2": 20}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (
+            "{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {ports: [{name: http}]}}",
+            "Service shop/x: field port is missing",
+        ),
+        (
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {}}",
+            "Deployment shop/x: field template is missing",
+        ),
+        (
+            "{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {ports: [80]}}",
+            "Service shop/x: a field is of another type",
+        ),
+        (
+            "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: x}, spec: {hosts: [x], http: {}}}",
+            r"spec\.http: a list is wanted",
+        ),
+    ],
+)
+def test_a_document_of_another_shape_is_refused_with_its_name(shop, document, said):
+    with pytest.raises(Malformed, match=said):
+        offline([shop, document], namespace="shop")

@@ -99,3 +99,17 @@ def test_f6_f8_an_address_of_no_service_is_passed_on_or_closed(ask):
 def test_a_url_that_is_no_connection_is_refused(ask):
     with pytest.raises(Unsupported, match="want tcp://HOST:PORT"):
         ask(SERVICES, "tcp://db/path")
+
+
+ENTRY = "\n---\n{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: {name}, namespace: shop}}, spec: {{hosts: [{name}.test], ports: [{{number: {port}, name: p, protocol: {protocol}}}], resolution: DNS}}}}"
+
+
+def test_s4_a_service_entry_leads_outside_and_refuses_what_is_not_known_of_its_port(ask):
+    outside = ask(ENTRY.format(name="api", port=7000, protocol="TCP"), "tcp://api.test:7000").certain
+    assert (outside.by, outside.host) == ("outside", "api.test")
+    with pytest.raises(Unsupported, match="which one listens is not modelled"):
+        ask(SERVICES + ENTRY.format(name="api", port=9000, protocol="TCP"), "tcp://api.test:9000")
+    tls = ENTRY.format(name="api", port=7443, protocol="TLS")
+    assert ask(tls, "tls://api.test:7443").certain.by == "outside"
+    with pytest.raises(Unsupported, match=r"does not model server name 'else\.test'"):
+        ask(tls, "tls://api.test:7443", headers={"sni": "else.test"})
