@@ -73,7 +73,10 @@ drawn = st.builds(
 )
 
 
-@given(st.lists(drawn, max_size=6), st.randoms(use_true_random=False))
+@given(
+    st.lists(drawn, max_size=6, unique_by=lambda one: (one.meta.namespace, one.meta.name)),
+    st.randoms(use_true_random=False),
+)
 def test_the_order_of_policies_is_no_matter_and_whoever_is_named_decides(policies, random):
     mixed = list(policies)
     random.shuffle(mixed)
