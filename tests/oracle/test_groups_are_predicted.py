@@ -37,7 +37,7 @@ def test_every_delegate_entry_and_headless_service_is_predicted():
 
 def test_every_connection_is_predicted():
     ways = set()
-    for document in draw_connections(60, 1):
+    for document in draw_connections(30, 1):
         for request in requests():
             ways.add(tuple(sorted(predict(world(document), CLIENT, request).shares)))
     assert {("v1",), ("v2",), ("v1", "v2"), ("other.stage.svc.cluster.local",)} <= ways
