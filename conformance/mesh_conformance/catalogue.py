@@ -64,6 +64,11 @@ FEATURES: tuple[Feature, ...] = (
     _routing(
         "VSRewritten", "what says the same in other words routes the same", "M1", "M16", "W1", level="provisional"
     ),
+    _routing("VSGrpc", "gRPC calls are routed and shared out one by one", "W1", "M7", level="provisional"),
+    _routing("VSHttp2", "requests on one HTTP/2 connection are shared out one by one", "W1", level="provisional"),
+    _routing("VSWebSocket", "a WebSocket is upgraded and routed as a connection", "1.6", "M7", level="provisional"),
+    _routing("VSTcp", "TCP connections are shared out by weight", "T3", "T5", level="provisional"),
+    _routing("VSTlsSni", "the server name of a TLS connection chooses its route", "T1", level="provisional"),
     _injection("InjectNamespaceOptIn", "a namespace's label turns injection on", "2.1"),
     _injection("InjectPodOptOut", "a pod's label turns injection off", "2.1"),
     _injection("InjectPodContents", "what the injected pod holds, and that nothing of the user's is lost", "2.2"),
