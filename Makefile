@@ -109,7 +109,7 @@ pages-fresh: $(STAMP) ## Make anew what docs/ has from the code: options, member
 	$(BIN)/pytest -q tests/pages/test_pages_are_fresh.py --update-goldens
 
 screenshots: $(STAMP) ## Make the screenshots of docs/pictures anew (Chromium)
-	@$(MAKE) -s browser ARGS='--screenshots -k screenshots'
+	@MESH_SCREENSHOTS=1 $(MAKE) -s browser ARGS='-k screenshots'
 
 docs: $(STAMP) ## Build the site of docs/ (Sphinx; warnings are errors) into .mesh/site
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r docs/requirements.txt

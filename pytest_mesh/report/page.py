@@ -7,6 +7,7 @@ the page whatever it holds: the template escapes, and control characters are sho
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -139,8 +140,17 @@ def _check(one: Json, read: Files) -> Json:
         "timeline": plots.timeline(timeline) if isinstance(timeline, list) else "",
         "files": read(one["bundle"]) if one.get("bundle") else {},
         "message": one.get("message", ""),
+        "again": _again(one["id"]),
         "bundle": one.get("bundle", ""),
     }
+
+
+def _again(check: str) -> str:
+    """Give the command that runs a check: of a suite by its package's name, of a project's own test by its node id."""
+    file, _, inside = check.partition("::")
+    if file.startswith("mesh_conformance/"):
+        return f"pytest --pyargs mesh_conformance -k {shlex.quote(inside.rpartition('::')[2].partition('[')[0])}"
+    return f"pytest {shlex.quote(check)}"
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -90,7 +90,7 @@ def test_a_failure_is_open_and_says_how_to_run_it_again():
 
     assert re.search(r'<details class="check" id="check-0"[^>]* open>', text)
     assert "wanted v1" in text
-    assert "-k &#39;a&#39;" in text or "-k 'a'" in text
+    assert "pytest &#39;t::a[x]&#39;" in text
 
 
 def test_hostile_text_is_shown_as_text_everywhere():
@@ -179,3 +179,14 @@ def test_the_page_asks_for_nothing_from_elsewhere():
 
     assert "default-src 'none'" in text
     assert not re.search(r"""(src|href)=["']?(https?:|//)""", text)
+
+
+@pytest.mark.parametrize(
+    ("check", "command"),
+    [
+        ("mesh_conformance/routing/test_seed.py::test_it[a-b]", "pytest --pyargs mesh_conformance -k test_it"),
+        ("tests/test_mine.py::test_it[a b]", "pytest 'tests/test_mine.py::test_it[a b]'"),
+    ],
+)
+def test_a_check_is_run_again_by_where_it_comes_from(check, command):
+    assert page._again(check) == command
