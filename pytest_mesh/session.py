@@ -112,7 +112,7 @@ class MeshSession:
         if isinstance(cluster, ExistingCluster):
             return self._depart(cluster, failed=failed) if (self.shared / "mesh.begun").exists() else ""
         if data["found"]:
-            return ""
+            return f"cluster: {cluster.name!r} stays up, as it was found"
         if self.options.keep == "always" or (self.options.keep == "on-failure" and failed):
             kind = cluster.backend == "kind"
             removal = f"{'kind delete cluster' if kind else 'pytest-mesh cluster down'} --name {cluster.name}"
