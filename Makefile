@@ -142,6 +142,9 @@ istioctl-agreement: debian $(STAMP) ## Tables and findings of refmesh beside a r
 validation-live: debian $(STAMP) ## Bad documents against the running mesh; istioctl and kube-apiserver where MESH_ISTIO_BIN, MESH_KUBE_APISERVER, MESH_ETCD name them
 	$(BIN)/pytest tests/reference/validation --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
 
+failover: debian $(STAMP) ## Kill one of two istiods after the other under traffic, on the embedded cluster
+	$(BIN)/pytest tests/reference/xds --override-ini=python_files='live_two_istiods.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
+
 acknowledged: debian $(STAMP) ## Hold a real Envoy against 10,000 generated resources that Galley accepts (ACK_CASES)
 	ACK_CASES=$(or $(ACK_CASES),10000) $(BIN)/pytest tests/reference/xds/test_envoy_accepts_what_is_generated.py $(ARGS)
 
