@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh pages pages-fresh screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live acknowledged bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh pages pages-fresh screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -147,6 +147,10 @@ failover: debian $(STAMP) ## Kill one of two istiods after the other under traff
 
 acknowledged: debian $(STAMP) ## Hold a real Envoy against 10,000 generated resources that Galley accepts (ACK_CASES)
 	ACK_CASES=$(or $(ACK_CASES),10000) $(BIN)/pytest tests/reference/xds/test_envoy_accepts_what_is_generated.py $(ARGS)
+
+kubernetes-goldens: debian $(STAMP) ## Record a real kube-apiserver's answers anew for tests/local/differential (MESH_KUBE_APISERVER, MESH_ETCD)
+	$(BIN)/pytest tests/local/differential --override-ini=python_files='record_*.py' $(ARGS)
+	$(BIN)/pytest tests/local/differential --update-goldens
 
 bench: debian $(STAMP) ## Benchmarks (figures: docs/performance.md); with MESH_ISTIO_BIN the real istiod beside the reference
 	$(BIN)/pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)
