@@ -13,6 +13,7 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.type.v3 import percent_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh_reference.xds import access_logs, names, retries, route_filters
@@ -150,6 +151,12 @@ def _manager(
         stream_idle_timeout=NO_TIMEOUT,
         common_http_protocol_options=protocol_pb2.HttpProtocolOptions(),
         upgrade_configs=[upgrade],
+        # Without a tracer behind it, it has the operation of a route told in x-envoy-decorator-operation.
+        tracing=_HCM.Tracing(
+            client_sampling=percent_pb2.Percent(value=100),
+            random_sampling=percent_pb2.Percent(value=1),
+            overall_sampling=percent_pb2.Percent(value=100),
+        ),
         access_log=access_logs.text(log_path),
         http_filters=[
             *first,
