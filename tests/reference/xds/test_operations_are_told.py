@@ -5,6 +5,7 @@ from __future__ import annotations
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+
 from mesh_reference.xds import network_filters
 
 
