@@ -5,6 +5,7 @@ A workload that dies is the environment's fault, never a route's. It only reads.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from pytest_mesh.contracts import Json
@@ -14,6 +15,10 @@ from pytest_mesh.readiness import Expected
 
 CONTAINER = "workload"
 _LINES = 10
+_LATE_SECONDS = 1.5
+_POLL_SECONDS = 0.25
+_CLOSED = "reset reason: connection termination"
+"""What a proxy says where a server hung up before it answered."""
 
 
 def check_workloads(kube: Kube, namespace: str, stand_ins: Sequence[Expected], answer: Json) -> None:
@@ -23,11 +28,17 @@ def check_workloads(kube: Kube, namespace: str, stand_ins: Sequence[Expected], a
     """
     if not unanswered(answer):
         return
-    pods = kube.list(f"/api/v1/namespaces/{namespace}/pods")
-    asked = [pod for pod in pods if any(one.matches(pod) for one in stand_ins)]
-    for name in fallen([pod for pod in asked if not pod["metadata"].get("deletionTimestamp")]):
-        words = last_words(kube, namespace, name)
-        raise Infrastructure(f"requests went unanswered, and the workload {namespace}/{name} died: {words}")
+    # A node tells of a death a moment after the callers feel it.
+    deadline = time.monotonic() + (_LATE_SECONDS if vanished(answer) else 0)
+    while True:
+        pods = kube.list(f"/api/v1/namespaces/{namespace}/pods")
+        asked = [pod for pod in pods if any(one.matches(pod) for one in stand_ins)]
+        for name in fallen([pod for pod in asked if not pod["metadata"].get("deletionTimestamp")]):
+            words = last_words(kube, namespace, name)
+            raise Infrastructure(f"requests went unanswered, and the workload {namespace}/{name} died: {words}")
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(_POLL_SECONDS)
 
 
 def unanswered(answer: Json) -> bool:
@@ -35,6 +46,16 @@ def unanswered(answer: Json) -> bool:
     if "observations" not in answer:
         return bool(answer.get("failures"))
     return any(one.get("failure") or one.get("status") in {502, 503, 504} for one in answer["observations"])
+
+
+def vanished(answer: Json) -> bool:
+    """Whether some request was taken by a server that then closed its connection, as the dying do.
+
+    Of counts it is not known how requests failed: any failure may be that.
+    """
+    if "observations" not in answer:
+        return bool(answer.get("failures"))
+    return any(one.get("status") == 503 and _CLOSED in one.get("body", "") for one in answer["observations"])
 
 
 def last_words(kube: Kube, namespace: str, pod: str) -> str:

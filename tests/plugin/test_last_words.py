@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_mesh import last_words as words
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.last_words import check_workloads, last_words
 from pytest_mesh.readiness import Expected
@@ -62,7 +63,7 @@ def test_a_workload_that_died_is_blamed_for_what_it_did_not_answer(answer):
 @pytest.mark.parametrize(
     ("one", "answer"),
     [
-        (pod(), {"counts": {}, "failures": {"status 503": 1}}),
+        (pod(), {"observations": [{"status": 503}]}),
         (pod(restarts=1, code=1), {"counts": {"v1": 1}, "failures": {}}),
         (pod(restarts=1, code=1), {"observations": [{"status": 404}]}),
         (pod(restarts=1, code=1, leaving=True), {"observations": [{"status": 503}]}),
@@ -71,6 +72,21 @@ def test_a_workload_that_died_is_blamed_for_what_it_did_not_answer(answer):
 )
 def test_routes_are_judged_where_nobody_who_was_asked_died(one, answer):
     check_workloads(Cluster(one), "shop", STAND_INS, answer)
+
+
+def test_a_death_that_is_told_late_is_waited_for_where_a_server_hung_up(monkeypatch):
+    late = Cluster(pod())
+    monkeypatch.setattr(words.time, "sleep", lambda _: late._pods.update({"reviews-v1-x": pod(restarts=1, code=0)}))
+    hung_up = {"observations": [{"status": 503, "body": "... reset reason: connection termination"}]}
+    with pytest.raises(Infrastructure, match=r"reviews-v1-x died"):
+        check_workloads(late, "shop", STAND_INS, hung_up)
+
+
+def test_nobody_waits_where_no_server_hung_up(monkeypatch):
+    monkeypatch.setattr(words.time, "sleep", lambda _: pytest.fail("waited"))
+    check_workloads(
+        Cluster(pod()), "shop", STAND_INS, {"observations": [{"status": 503, "body": "no healthy upstream"}]}
+    )
 
 
 def test_a_pod_that_is_gone_and_one_that_is_silent_are_told():
