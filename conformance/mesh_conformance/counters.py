@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from mesh_conformance.injection.pod_contents import is_injected
 from mesh_conformance.wording import told
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
@@ -49,7 +50,13 @@ def assert_reaches(namespace: MeshNamespace, client: Client, url: str) -> None:
 
     Without this a mesh that captures nothing would be told of as one that never converges.
     """
-    if not namespace.implementation.admin_port:
+    implementation = namespace.implementation
+    if implementation.proxy_container:
+        pod = namespace.pod(client.pod)
+        assert is_injected(pod, implementation), (
+            f"nothing is captured: {client.pod} has no container {implementation.proxy_container}"
+        )
+    if not implementation.admin_port:
         return
     proxy = namespace.proxy(client.pod)
     before = requests(proxy, "outbound")
@@ -58,7 +65,7 @@ def assert_reaches(namespace: MeshNamespace, client: Client, url: str) -> None:
     # A request that a proxy answered was captured, whether it was sent on or not.
     captured = counted > 0 or (response.status and response.echo is None)
     assert captured, (
-        f"no outbound request went through {namespace.implementation.outbound_port}: REDIRECT rules missing? "
+        f"no outbound request went through {implementation.outbound_port}: REDIRECT rules missing? "
         f"({url} from {client.pod} gave {told(response)}; its proxy counted nothing)"
     )
     refused = "" if response.ok else certificate_refusals(proxy)

@@ -17,46 +17,55 @@ from google.protobuf import any_pb2
 Json = dict[str, Any]
 
 RESOURCES = {
-    one.DESCRIPTOR.full_name: one for one in (route_pb2.RouteConfiguration, cluster_pb2.Cluster, listener_pb2.Listener)
+    one.DESCRIPTOR.full_name: one
+    for one in (
+        route_pb2.RouteConfiguration,
+        route_components_pb2.VirtualHost,
+        cluster_pb2.Cluster,
+        listener_pb2.Listener,
+    )
 }
 _FAULT = "envoy.filters.http.fault"
 
 
-def _routes(config: Any) -> list[Any]:
-    return [route for host in config.virtual_hosts for route in host.routes]
+def _hosts(resource: Any) -> list[Any]:
+    """Give the virtual hosts of a resource, which may be one itself."""
+    if isinstance(resource, route_components_pb2.VirtualHost):
+        return [resource]
+    return list(resource.virtual_hosts) if isinstance(resource, route_pb2.RouteConfiguration) else []
+
+
+def _routes(resource: Any) -> list[Any]:
+    return [route for host in _hosts(resource) for route in host.routes]
 
 
 def weights_all_equal(resource: Any) -> None:
     """Every destination has the same weight."""
-    if isinstance(resource, route_pb2.RouteConfiguration):
-        for route in _routes(resource):
-            for branch in route.route.weighted_clusters.clusters:
-                branch.weight.value = 100
+    for route in _routes(resource):
+        for branch in route.route.weighted_clusters.clusters:
+            branch.weight.value = 100
 
 
 def match_headers_dropped(resource: Any) -> None:
     """A rule's headers are not looked at."""
-    if isinstance(resource, route_pb2.RouteConfiguration):
-        for route in _routes(resource):
-            del route.match.headers[:]
+    for route in _routes(resource):
+        del route.match.headers[:]
 
 
 def unmatched_served(resource: Any) -> None:
     """What no rule matches goes where the last rule goes."""
-    if isinstance(resource, route_pb2.RouteConfiguration):
-        for host in resource.virtual_hosts:
-            if host.routes and host.routes[-1].match.prefix != "/":
-                last = route_components_pb2.Route()
-                last.CopyFrom(host.routes[-1])
-                last.match.CopyFrom(route_components_pb2.RouteMatch(prefix="/"))
-                host.routes.append(last)
+    for host in _hosts(resource):
+        if host.routes and host.routes[-1].match.prefix != "/":
+            last = route_components_pb2.Route()
+            last.CopyFrom(host.routes[-1])
+            last.match.CopyFrom(route_components_pb2.RouteMatch(prefix="/"))
+            host.routes.append(last)
 
 
 def faults_gone(resource: Any) -> None:
     """No request is aborted or delayed."""
-    if isinstance(resource, route_pb2.RouteConfiguration):
-        for route in _routes(resource):
-            route.typed_per_filter_config.pop(_FAULT, None)
+    for route in _routes(resource):
+        route.typed_per_filter_config.pop(_FAULT, None)
     for_http(resource, lambda manager: _without(manager.http_filters, "HTTPFault"))
 
 
