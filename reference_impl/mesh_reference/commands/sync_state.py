@@ -73,7 +73,16 @@ def compare(wanted: Dump, running: Dump) -> str:
 
 
 def _lines(items: list[Any]) -> list[str]:
-    return json.dumps([_comparable(item) for item in items], indent=1, sort_keys=True).splitlines()
+    return json.dumps([_in_one_spelling(_comparable(item)) for item in items], indent=1, sort_keys=True).splitlines()
+
+
+def _in_one_spelling(value: Any) -> Any:
+    """Whole numbers of floating point are 1 to Envoy and 1.0 to protobuf's own JSON."""
+    if isinstance(value, dict):
+        return {name: _in_one_spelling(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_in_one_spelling(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _comparable(item: Json) -> Json:

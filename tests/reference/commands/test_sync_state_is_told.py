@@ -56,6 +56,12 @@ def test_hosts_that_came_one_by_one_match_in_any_order() -> None:
     assert compare(told, held).endswith("Routes Match\n")
 
 
+def test_a_number_matches_in_either_spelling_and_another_number_does_not() -> None:
+    told = Dump(listeners=({"name": "a", "tracing": [{"value": 100.0}]},))
+    assert "Listeners Match" in compare(told, Dump(listeners=({"name": "a", "tracing": [{"value": 100}]},)))
+    assert "Listeners Match" not in compare(told, Dump(listeners=({"name": "a", "tracing": [{"value": 1}]},)))
+
+
 def test_what_differs_is_shown_as_a_diff_and_what_is_missing_by_name() -> None:
     told = Dump(clusters=({"name": "a", "type": "EDS"}, {"name": "b"}))
     text = compare(told, Dump(clusters=({"name": "a", "type": "STATIC"},)))
