@@ -63,6 +63,7 @@ def main() -> None:
     """Write the three files and print their sizes."""
     places = {module: fetch(module, version) for module, version in MODULES.items()}
     resources, schemas = read_openapi(places["k8s.io/kubernetes"] / "api")
+    mark_vanishing(schemas, places)
     write("resources.json.gz", resources)
     write("schemas.json.gz", schemas)
     write("protobuf.json.gz", read_protobuf(places, schemas))
@@ -125,6 +126,36 @@ def read_openapi(api: Path) -> tuple[list[Any], dict[str, Any]]:
     return resources, schemas
 
 
+def mark_vanishing(schemas: dict[str, Any], places: dict[str, Path]) -> None:
+    """Mark with ``x-omit`` the scalars whose zero Go does not write: ``omitempty`` and no pointer."""
+    packages: dict[str, dict[str, set[str]]] = {}
+    for module, path in PACKAGES:
+        folder = places[module] / path
+        name = f"io.{module.replace('k8s.io/', 'k8s.')}.{path.replace('/', '.')}"
+        packages[name] = go_fields(folder, r"[\w.]+", r",omitempty")
+    for name, schema in schemas.items():
+        package, _, struct = name.rpartition(".")
+        for field in packages.get(package, {}).get(struct, ()):
+            known = schema.get("properties", {}).get(field)
+            if known is not None and known.get("type") in ("string", "integer", "boolean", "number"):
+                known["x-omit"] = True
+    for name, schema in schemas.items():
+        package, _, struct = name.rpartition(".")
+        folder = next(
+            (
+                places[module] / path
+                for module, path in PACKAGES
+                if name.startswith(f"io.{module.replace('k8s.io/', 'k8s.')}.{path.replace('/', '.')}.")
+            ),
+            None,
+        )
+        for field in (
+            go_fields(folder, r"(?:metav1\.)?(?:Micro)?Time", r"(?:,omitempty)?\"").get(struct, ()) if folder else ()
+        ):
+            if field in schema.get("properties", {}):
+                schema["properties"][field]["x-null"] = True
+
+
 def collect(name: str, definitions: dict[str, Any], schemas: dict[str, Any]) -> None:
     if name in schemas:
         return
@@ -145,10 +176,16 @@ def references(value: Any) -> Iterator[str]:
 
 
 def slim(schema: dict[str, Any], *, top: bool = False) -> dict[str, Any]:
-    """Drop descriptions, Go's zero values given as defaults, and the ``allOf`` around a reference."""
+    """Drop descriptions and the ``allOf`` around a reference.
+
+    ``default: {}`` of a field becomes ``x-struct``: a Go struct that is no pointer, so that it is always there.
+    """
     result: dict[str, Any] = {}
     for key, value in schema.items():
-        if key == "description" or (key == "default" and value in ({}, "", 0, False)):
+        if key == "description":
+            continue
+        if key == "default" and value == {}:
+            result["x-struct"] = True
             continue
         if key == "x-kubernetes-group-version-kind":
             # DeleteOptions alone has one for each group; only an object's own is of use.
@@ -162,6 +199,8 @@ def slim(schema: dict[str, Any], *, top: bool = False) -> dict[str, Any]:
             result[key] = {name: slim(inner) for name, inner in value.items()}
         elif key in ("items", "additionalProperties") and isinstance(value, dict):
             result[key] = slim(value)
+            result[key].pop("x-struct", None)
+            result[key].pop("default", None)
         else:
             result[key] = value
     return result
@@ -252,10 +291,15 @@ def field_row(
 
 def go_pointers(package: Path) -> dict[str, set[str]]:
     """Give, for each struct of a package, the JSON names of its pointer fields."""
+    return go_fields(package, r"\*\S+", "")
+
+
+def go_fields(package: Path, kind: str, options: str) -> dict[str, set[str]]:
+    """Give, for each struct of a package, the JSON names of its fields of a Go type with these JSON options."""
     result: dict[str, set[str]] = {}
     for source in package.glob("*types*.go"):
         for struct in re.finditer(r"^type (\w+) struct \{(.*?)^\}", source.read_text(), re.MULTILINE | re.DOTALL):
-            found = re.findall(r'^\s+\w+\s+\*\S+\s+`json:"(\w+)', struct[2], re.MULTILINE)
+            found = re.findall(rf'^\s+\w+\s+{kind}\s+`json:"(\w+){options}', struct[2], re.MULTILINE)
             result.setdefault(struct[1], set()).update(found)
     return result
 

@@ -57,7 +57,7 @@ def test_an_owner_reference_must_be_complete(api, space):
 
     assert status == 422
     fields = {cause["field"] for cause in answer["details"]["causes"]}
-    assert {"metadata.ownerReferences[0].uid", "metadata.ownerReferences[0].apiVersion"} <= fields
+    assert {"metadata.ownerReferences.uid", "metadata.ownerReferences.apiVersion"} <= fields
 
 
 def test_a_bound_pod_is_given_its_grace_and_an_unbound_one_goes_at_once(api, space):

@@ -120,7 +120,9 @@ def test_a_custom_resource_is_applied_by_its_own_lists(api, widgets, widget):
     assert api.apply(path, second, manager="second") == (200, answer)
 
 
-keys = st.text(alphabet="abcdefgh.-_", min_size=1, max_size=6).filter(lambda key: key not in {".", ".."})
+keys = st.text(alphabet="abcdefgh.-_", min_size=1, max_size=6).filter(
+    lambda key: key != "." and not key.startswith("..")
+)
 datas = st.dictionaries(keys, st.text(alphabet="xyz \n\"'", max_size=8), max_size=6)
 labels = st.dictionaries(st.sampled_from(["app", "tier", "tests.example/x"]), st.sampled_from(["a", "b", ""]))
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -38,7 +38,6 @@ def test_an_image_that_is_added_later_lets_the_pod_start(space):
         ({"hostPID": True}, "hostPID"),
         ({"shareProcessNamespace": True}, "shareProcessNamespace"),
         ({"volumes": [{"name": "disk", "hostPath": {"path": "/"}}]}, "volumes[0] (disk): hostPath"),
-        ({"runtimeClassName": "gvisor"}, "runtimeClassName"),
     ],
 )
 def test_an_unsupported_field_fails_the_pod_and_is_named(space, fields, named):

@@ -165,14 +165,14 @@ def test_the_default_token_lets_a_pod_ask_the_api_by_its_service_name(space):
     script = """
 import json, ssl, urllib.request
 d = "/var/run/secrets/kubernetes.io/serviceaccount/"
-request = urllib.request.Request("https://kubernetes.default.svc/api/v1/namespaces/" + open(d + "namespace").read(),
-    headers={"Authorization": "Bearer " + open(d + "token").read()})
+request = urllib.request.Request("https://kubernetes.default.svc/apis/authentication.k8s.io/v1/selfsubjectreviews", b"{}",
+    headers={"Authorization": "Bearer " + open(d + "token").read(), "Content-Type": "application/json"})
 context = ssl.create_default_context(cafile=d + "ca.crt")
-print(json.load(urllib.request.urlopen(request, context=context, timeout=5))["metadata"]["name"])
+print(json.load(urllib.request.urlopen(request, context=context, timeout=5))["status"]["userInfo"]["username"])
 """
     pod = space.finished("asks", python(script))
 
-    assert space.log("asks") == f"{space.name}\n", pod["status"]
+    assert space.log("asks") == f"system:serviceaccount:{space.name}:default\n", pod["status"]
 
 
 def test_a_container_runs_as_the_user_and_groups_that_it_is_given(space):

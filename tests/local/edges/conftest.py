@@ -17,6 +17,7 @@ from pytest_mesh.clusters.local.apiserver.admission import Admission
 from pytest_mesh.clusters.local.apiserver.authentication import Authenticator
 from pytest_mesh.clusters.local.apiserver.errors import StatusError
 from pytest_mesh.clusters.local.apiserver.registry import Registry
+from pytest_mesh.clusters.local.apiserver.rights import Authorizer
 from pytest_mesh.clusters.local.apiserver.server import Server
 from pytest_mesh.clusters.local.apiserver.store import Store
 from pytest_mesh.clusters.local.apiserver.streams.races import first_of
@@ -212,6 +213,7 @@ async def serve(run_dir, kubelet, publish, stop):
         registry=registry,
         authenticator=authenticator,
         admission=Admission(store, registry),
+        authorizer=Authorizer(store),
     )
 
     @web.middleware

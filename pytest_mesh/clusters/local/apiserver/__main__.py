@@ -20,6 +20,7 @@ from pytest_mesh.clusters.local.apiserver import builtins, first_objects, kubeco
 from pytest_mesh.clusters.local.apiserver.admission import Admission
 from pytest_mesh.clusters.local.apiserver.authentication import Authenticator
 from pytest_mesh.clusters.local.apiserver.registry import Registry
+from pytest_mesh.clusters.local.apiserver.rights import Authorizer
 from pytest_mesh.clusters.local.apiserver.server import Server
 from pytest_mesh.clusters.local.apiserver.store import Store
 
@@ -53,6 +54,7 @@ def _assemble(arguments: argparse.Namespace) -> Server:
         registry=registry,
         authenticator=Authenticator(store),
         admission=Admission(store, registry),
+        authorizer=Authorizer(store),
     )
 
 

@@ -1,7 +1,7 @@
 """Who a request comes from, and the two APIs about it: TokenRequest and TokenReview.
 
 Bearer tokens only: the run's admin token and ServiceAccount tokens. There are no client
-certificates and no users. It does not authorize: every authenticated user may do everything.
+certificates and no users. It does not authorize: ``rights`` does.
 """
 
 from __future__ import annotations
@@ -225,6 +225,7 @@ def _checked_request(body: Json, account: Json) -> tuple[Json, Json]:
     spec["audiences"] = list(spec.get("audiences") or [tokens.ISSUER])
     lifetime = spec.get("expirationSeconds")
     spec["expirationSeconds"] = lifetime = EXPIRATION if lifetime is None else lifetime
+    spec.setdefault("boundObjectRef", None)
     why = ""
     if not isinstance(lifetime, int):
         why = "must be an integer"

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 RULES = "x-kubernetes-validations"
 MACROS = frozenset(("has", "all", "exists", "exists_one", "map", "filter", "dyn"))
+UNPARSED = "cannot be parsed"
 ABSENT = object()
 
 _LEVELS = frozenset(("expr", "conditionalor", "conditionaland", "relation", "addition", "multiplication", "unary"))
@@ -36,21 +37,44 @@ class UnreadableRuleError(Exception):
 
 def check(info: ResourceInfo, obj: Json, old: Json | None, warnings: list[str]) -> Iterator[Cause]:
     """Give the faults that the CRD's rules find; ``warnings`` takes a line for each rule that could not be judged."""
-    if _has_rules(info.schema):
+    if has_rules(info.schema):
         yield from _walk(obj, ABSENT if old is None else old, info.schema, "", warnings)
 
 
-def _has_rules(schema: Any) -> bool:
+def condition_fault(expression: str) -> str | None:
+    """Give why a webhook's condition is none that answers yes or no, or None; only of constants it is known."""
+    return _fault(expression, "must evaluate to bool but got string")
+
+
+def rule_fault(rule: str) -> str | None:
+    """Give why a CRD's rule is none that answers yes or no, or None; only of constants it is known."""
+    return _fault(rule, "cel expression must evaluate to a bool")
+
+
+def _fault(expression: str, not_bool: str) -> str | None:
+    program = _program(expression)
+    if isinstance(program, _Unreadable):
+        # A function that only this server lacks is no fault of the rule: it is not judged, and each write says so.
+        return f"compilation failed: {program.why}" if program.why.startswith(UNPARSED) else None
+    try:
+        constant = program.evaluate({})
+    except Exception:  # noqa: BLE001 - it needs variables, so it is no constant
+        return None
+    return not_bool if isinstance(constant, str) else None
+
+
+def has_rules(schema: Any) -> bool:
+    """Say whether a schema or anything below it has rules."""
     known = _ruled.get(id(schema))
     if known is None:
         inner = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
-        has = bool(schema.get(RULES)) or any(isinstance(one, dict) and _has_rules(one) for one in inner)
+        has = bool(schema.get(RULES)) or any(isinstance(one, dict) and has_rules(one) for one in inner)
         known = _ruled[id(schema)] = (schema, has)
     return known[1]
 
 
 def _walk(value: Any, old: Any, schema: Any, path: str, warnings: list[str]) -> Iterator[Cause]:
-    if value is None or not _has_rules(schema):
+    if value is None or not has_rules(schema):
         return
     for rule in schema.get(RULES, ()):
         yield from _judge(rule, value, old, schema, path, warnings)
@@ -87,7 +111,7 @@ def _judge(rule: Json, value: Any, old: Any, schema: Any, path: str, warnings: l
     if transition and optional:
         _warn(path, text, "optionalOldSelf is not supported", warnings)
         return
-    shown = '"object"' if isinstance(value, dict) else '"array"' if isinstance(value, list) else _shown(value)
+    shown = f'"{_type(value)}"'
     try:
         holds, failure = _evaluate(text, value, old, schema)
     except UnreadableRuleError as error:
@@ -100,12 +124,17 @@ def _judge(rule: Json, value: Any, old: Any, schema: Any, path: str, warnings: l
     elif holds:
         return
     else:
-        message = f"Invalid value: {shown}: {_message(rule, value, old, schema)}"
+        why = _message(rule, value, old, schema)
+        message = {
+            "FieldValueForbidden": f"Forbidden: {why}",
+            "FieldValueRequired": f"Required value: {why}",
+            "FieldValueDuplicate": f"Duplicate value: {shown}",
+        }.get(rule.get("reason") or "", f"Invalid value: {shown}: {why}")
     where = rule.get("fieldPath", "")
     yield Cause(
         field=f"{path}{where}" if path else where.lstrip(".") or "<nil>",
         message=message,
-        reason=rule.get("reason", "FieldValueInvalid"),
+        reason=rule.get("reason") or "FieldValueInvalid",
     )
 
 
@@ -127,10 +156,10 @@ def _message(rule: Json, value: Any, old: Any, schema: Any) -> str:
     return str(rule.get("message") or f"failed rule: {rule['rule'].strip()}")
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+def _type(value: Any) -> str:
+    """Give the OpenAPI type of a value: it is what Kubernetes shows of a value that a rule refuses."""
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "object")
 
 
 def _evaluate(text: str, value: Any, old: Any, schema: Any) -> tuple[Any, str]:
@@ -237,7 +266,7 @@ def _program(text: str) -> Any:
         tree = _environment().compile(text)
     except CELParseError as error:
         reason = str(error.args[0]).splitlines()[0]
-        return _unreadable(f"cannot be parsed: {reason}")
+        return _unreadable(f"{UNPARSED}: {reason}")
     own = celfunctions.functions()
     for node in tree.iter_subtrees():
         if node.data in ("ident_arg", "member_dot_arg"):

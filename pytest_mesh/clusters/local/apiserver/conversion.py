@@ -26,6 +26,11 @@ _RENAMED = {
 _RENAMED_BACK = {new: old for old, new in _RENAMED.items()}
 
 
+def head(info: ResourceInfo) -> Json:
+    """Give the two fields that say what an object is, which come first."""
+    return {"kind": info.kind, "apiVersion": info.api_version}
+
+
 def served(obj: Json, info: ResourceInfo) -> Json:
     """Give a stored object as ``info`` serves it; the object itself when nothing differs."""
     if obj.get("apiVersion") == info.api_version:

@@ -6,16 +6,36 @@ a value means: defaults of a kind are in ``defaults``, rules in ``rules``.
 
 from __future__ import annotations
 
+import base64
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_mesh.clusters.local.apiserver import builtins, errors
+from pytest_mesh.clusters.local.apiserver import builtins, errors, quantities
 
 if TYPE_CHECKING:
     from pytest_mesh.contracts import Json
 
+_INT32 = 1 << 31
 _BOUNDS = {"int32": 1 << 31, "int64": 1 << 63}
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_INDEX = re.compile(r"\[\d+\]")
 _QUANTITY = [{"type": "string"}, {"type": "number"}]
+
+
+def zero(schema: Any) -> Json:
+    """Give what Go writes of a struct of which nothing is said."""
+    schema = builtins.resolve(schema)
+    found: Json = {}
+    for name, known in (schema.get("properties") or {}).items():
+        if "x-struct" in known:
+            found[name] = zero(known)
+        elif "x-null" in known or (name in schema.get("required", ()) and known.get("type") == "array"):
+            found[name] = None
+        elif known.get("default") in ("", 0, False):
+            found[name] = known["default"]
+    return found
 
 
 @dataclass(slots=True)
@@ -30,6 +50,7 @@ class Decoder:
     version: str
     defaults: bool = True
     unknown: list[str] = field(default_factory=list)
+    _owner: str = ""
 
     def decode(self, obj: Json, schema: Any) -> Json:
         """Give ``obj`` as its Go type would hold it; raises StatusError 400 for a value of a wrong type."""
@@ -42,25 +63,34 @@ class Decoder:
             given = f"number {value}" if wanted.startswith("int") else given
         return errors.bad_request(
             f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: json: cannot unmarshal '
-            f"{given} into Go struct field {self.kind}.{path} of type {wanted}"
+            f"{given} into Go struct field {self._owner or self.kind}.{_INDEX.sub('', path)} of type {wanted}"
         )
 
     def _value(self, value: Any, schema: dict[str, Any], path: str) -> Any:
+        micro = False
         if "$ref" in schema and isinstance(schema["$ref"], str):
+            name = schema["$ref"].rpartition(".")[2]
+            micro = name == "MicroTime"
             schema = builtins.resolve(schema)
+            if "properties" in schema:
+                outer, self._owner = self._owner, name
+                result = self._struct(value, schema, schema["properties"], path, outer)
+                self._owner = outer
+                return result
         kind = schema.get("type")
         if kind == "string":
             if isinstance(value, str):
-                return value
+                return self._text(value, schema.get("format"), micro=micro)
             raise self._wrong(value, path, "time.Time" if schema.get("format") == "date-time" else "string")
         properties = schema.get("properties")
         if properties is not None:
-            return self._struct(value, schema, properties, path)
+            return self._struct(value, schema, properties, path, self._owner)
         if kind == "object":
             return self._map(value, schema, path)
         if kind == "array":
             if not isinstance(value, list):
-                raise self._wrong(value, path, "[]" + str(schema["items"].get("$ref", "string")).rpartition(".")[2])
+                of = str(schema["items"].get("$ref", "")).rpartition(".")[2]
+                raise self._wrong(value, path, f"[]v1.{of}" if of else "[]string")
             items = schema["items"]
             return [
                 self._value(item, items, f"{path}[{index}]") for index, item in enumerate(value) if item is not None
@@ -75,9 +105,32 @@ class Decoder:
             return self._one_of(value, schema, path)
         return value
 
-    def _struct(self, value: Any, schema: dict[str, Any], properties: dict[str, Any], path: str) -> Json:
+    def _text(self, value: str, form: str | None, *, micro: bool) -> str:
+        if form == "byte":
+            try:
+                base64.b64decode(value, validate=True)
+            except ValueError as error:
+                place = next((index for index, letter in enumerate(value) if letter not in _BASE64), len(value))
+                raise self._unread(f"illegal base64 data at input byte {place}") from error
+        elif form == "date-time" and (match := _TIME.fullmatch(value)) is None:
+            layout = "2006-01-02T15:04:05.000000Z07:00" if micro else "2006-01-02T15:04:05Z07:00"
+            raise self._unread(f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"')
+        elif form == "date-time" and match is not None:
+            if micro and len(match[2] or "") != 7:
+                rest = value[len(match[1]) :]
+                layout = "2006-01-02T15:04:05.000000Z07:00"
+                raise self._unread(f'parsing time "{value}" as "{layout}": cannot parse "{rest}" as ".000000"')
+            if not micro:
+                return match[1] + match[3]
+        return value
+
+    def _unread(self, why: str) -> errors.StatusError:
+        return errors.bad_request(f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {why}')
+
+    def _struct(self, value: Any, schema: dict[str, Any], properties: dict[str, Any], path: str, outer: str) -> Json:
         if not isinstance(value, dict):
-            raise self._wrong(value, path, str(schema.get("x-go-name", "struct")))
+            wanted, self._owner = self._owner, outer
+            raise self._wrong(value, path, f"v1.{wanted}")
         required = schema.get("required", ())
         result: Json = {}
         prefix = f"{path}." if path else ""
@@ -89,20 +142,30 @@ class Decoder:
             if inner is None:
                 continue
             decoded = self._value(inner, known, f"{prefix}{name}")
+            if "x-omit" in known and not decoded:
+                continue
             # A Go slice or map that is empty is not written; a struct is ({} is how emptyDir is said).
-            if decoded in ([], {}) and name not in required and ("items" in known or "additionalProperties" in known):
+            if (
+                self.defaults
+                and decoded in ([], {})
+                and name not in required
+                and ("items" in known or "additionalProperties" in known)
+            ):
                 continue
             result[name] = decoded
         if self.defaults:
             for name, known in properties.items():
                 default = known.get("default")
-                if default is not None and name not in result:
-                    result[name] = default
+                if name not in result and (default is not None or "x-struct" in known):
+                    result[name] = {} if default is None else default
+                elif name not in result and "x-null" in known:
+                    result[name] = None
         return result
 
     def _map(self, value: Any, schema: dict[str, Any], path: str) -> Json:
         if not isinstance(value, dict):
-            raise self._wrong(value, path, "map[string]string")
+            inner = (schema.get("additionalProperties") or {}).get("format")
+            raise self._wrong(value, path, "map[string][]uint8" if inner == "byte" else "map[string]string")
         inner = schema.get("additionalProperties")
         if not isinstance(inner, dict):
             return value
@@ -111,7 +174,8 @@ class Decoder:
         for name, item in value.items():
             given = empty if item is None else item
             if given is not None:
-                result[name] = self._value(given, inner, f"{path}.{name}")
+                # Of a scalar in a map, Go says the map's name.
+                result[name] = self._value(given, inner, path if "type" in inner else f"{path}.{name}")
         return result
 
     def _number(self, value: Any, schema: dict[str, Any], path: str) -> Any:
@@ -131,6 +195,11 @@ class Decoder:
     def _one_of(self, value: Any, schema: dict[str, Any], path: str) -> Any:
         if isinstance(value, (dict, list, bool)):
             raise self._wrong(value, path, "string")
-        if schema["oneOf"] == _QUANTITY and not isinstance(value, str):
-            return f"{value:g}" if isinstance(value, float) else str(value)
+        if schema["oneOf"] == _QUANTITY:
+            try:
+                return quantities.canonical(value if isinstance(value, str) else f"{value}")
+            except ValueError as error:
+                raise self._unread(str(error)) from error
+        if isinstance(value, (int, float)) and not (isinstance(value, int) and -_INT32 <= value < _INT32):
+            raise self._wrong(value, path, "int32")
         return value

@@ -119,7 +119,7 @@ def pod_spec(spec: Json) -> None:
 def _template(template: Json | None) -> None:
     if template is None:
         return
-    template.setdefault("metadata", {}).setdefault("creationTimestamp", None)
+    template.setdefault("metadata", {})
     pod_spec(template.setdefault("spec", {}))
 
 
@@ -127,10 +127,13 @@ def _pod(pod: Json) -> None:
     spec = pod.setdefault("spec", {})
     pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
+
+
+def admit_pod(pod: Json) -> None:
+    """Fill in what the plugins ServiceAccount and DefaultTolerationSeconds do."""
+    spec = pod["spec"]
     if not spec.get("serviceAccountName"):
         spec["serviceAccountName"] = spec["serviceAccount"] = "default"
-    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-    spec.setdefault("priority", 0)
     tolerations = spec.setdefault("tolerations", [])
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
         if not any(t.get("key") in (key, None, "") and t.get("effect") in ("NoExecute", None, "") for t in tolerations):
@@ -142,6 +145,8 @@ def _pod(pod: Json) -> None:
 def _service(service: Json) -> None:
     spec = service.setdefault("spec", {})
     spec.setdefault("sessionAffinity", "None")
+    if spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
     if spec["sessionAffinity"] == "ClientIP":
         spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault("timeoutSeconds", 10800)
     spec.setdefault("type", "ClusterIP")
@@ -241,10 +246,14 @@ def _binding(binding: Json) -> None:
             del subject["apiGroup"]
 
 
-def _ingress(ingress: Json) -> None:
-    for rule in ingress.get("spec", {}).get("rules", ()):
-        for path in (rule.get("http") or {}).get("paths", ()):
-            path.setdefault("pathType", "ImplementationSpecific")
+def _network_policy(policy: Json) -> None:
+    spec = policy.setdefault("spec", {})
+    for direction in ("ingress", "egress"):
+        for rule in spec.get(direction, ()):
+            for port in rule.get("ports", ()):
+                port.setdefault("protocol", "TCP")
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", *(["Egress"] if spec.get("egress") else [])]
 
 
 def _autoscaler(autoscaler: Json) -> None:
@@ -265,6 +274,6 @@ _KINDS: dict[str, Callable[[Json], None]] = {
     "endpoints": _endpoints,
     "rolebindings.rbac.authorization.k8s.io": _binding,
     "clusterrolebindings.rbac.authorization.k8s.io": _binding,
-    "ingresses.networking.k8s.io": _ingress,
+    "networkpolicies.networking.k8s.io": _network_policy,
     "horizontalpodautoscalers.autoscaling": _autoscaler,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pytest_mesh.clusters.local.apiserver import conversion, errors, lifecycle, objects
+from pytest_mesh.clusters.local.apiserver import conversion, errors, lifecycle, objects, requests
 
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.registry import ResourceInfo
@@ -47,17 +47,45 @@ async def delete(server: Server, target: Target, asked: Json, options: WriteOpti
             break
     new = _marked(info, old, asked)
     if options.dry_run:
-        return new, warnings
+        return (_gone(info, old) if lifecycle.is_over(info, new) and info.key != "pods" else new), warnings
     if lifecycle.is_over(info, new):
+        if not old["metadata"].get("deletionTimestamp") and info.key != "pods":
+            # What goes at once was never marked.
+            marks = ("deletionTimestamp", "deletionGracePeriodSeconds")
+            metadata = {name: value for name, value in new["metadata"].items() if name not in marks}
+            new = {**new, "metadata": metadata}
         final = remove(server, info, new)
-        # These two give back the object itself, as kube-apiserver does.
-        return (final if info.key in ("pods", "services") else _gone(info, old)), warnings
+        # These give back the object itself, as kube-apiserver does.
+        return (final if info.key in ("pods", "services", "serviceaccounts") else _gone(info, old)), warnings
     if lifecycle.same(old, new):
         return old, warnings
     stored = server.store.put(info.key, conversion.stored(new, info)).obj
     if info.key == CRDS:
         _end_instances(server, stored)
     return conversion.served(stored, info), warnings
+
+
+def read_options(body: bytes, content_type: str) -> Json:
+    """Read the body of a deletion; raises StatusError 422 or 500, as Kubernetes does for what it cannot read here."""
+    if not body:
+        return {}
+    try:
+        asked = requests.read_object(body, content_type)
+    except errors.StatusError as error:
+        raise errors.StatusError(500, "", error.message) if error.code == 400 else error from error
+    kind, version = asked.get("kind") or "DeleteOptions", asked.get("apiVersion") or "meta.k8s.io/v1"
+    if kind != "DeleteOptions":
+        text = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+        raise errors.StatusError(500, "", text)
+    causes = requests.dry_run_faults(asked.get("dryRun") or ())
+    if asked.get("orphanDependents") is not None and asked.get("propagationPolicy") is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        causes.insert(
+            0, errors.Cause(field="propagationPolicy", message=f'Invalid value: "{asked["propagationPolicy"]}": {why}')
+        )
+    if causes:
+        raise errors.invalid("DeleteOptions", "meta.k8s.io", "", causes)
+    return asked
 
 
 def _check(info: ResourceInfo, old: Json, asked: Json) -> None:
@@ -67,7 +95,7 @@ def _check(info: ResourceInfo, old: Json, asked: Json) -> None:
         raise errors.forbidden(info.plural, info.group, name, "this namespace may not be deleted")
     policy = asked.get("propagationPolicy")
     if policy is not None and policy not in POLICIES:
-        allowed = ", ".join(f'"{known}"' for known in POLICIES)
+        allowed = '"Foreground", "Background", "Orphan", "nil"'
         cause = errors.Cause(
             field="propagationPolicy",
             message=f'Unsupported value: "{policy}": supported values: {allowed}',
@@ -78,11 +106,12 @@ def _check(info: ResourceInfo, old: Json, asked: Json) -> None:
     for field, shown in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
         wanted, actual = conditions.get(field), metadata[field]
         if wanted and wanted != actual:
+            end = "been deleted and then recreated" if field == "uid" else "been modified"
             why = (
                 f"the {shown} in the precondition ({wanted}) does not match the {shown} in record ({actual}). "
-                "The object might have been deleted and then recreated"
+                f"The object might have {end}"
             )
-            raise errors.conflict(info.plural, info.group, name, why)
+            raise errors.conflict(info.kind, info.group, name, why)
 
 
 def _marked(info: ResourceInfo, old: Json, asked: Json) -> Json:
@@ -103,7 +132,8 @@ def _marked(info: ResourceInfo, old: Json, asked: Json) -> Json:
             metadata["deletionTimestamp"] = objects.timestamp(grace)
         return new
     metadata["deletionTimestamp"] = objects.timestamp(grace)
-    metadata["deletionGracePeriodSeconds"] = grace
+    if info.key != "namespaces":
+        metadata["deletionGracePeriodSeconds"] = grace
     if "generation" in metadata:
         metadata["generation"] += 1
     if info.key == "namespaces":
@@ -129,7 +159,8 @@ def _grace(pod: Json, asked: Json) -> int:
     seconds = asked.get("gracePeriodSeconds")
     if seconds is None:
         seconds = spec.get("terminationGracePeriodSeconds", 30)
-    return max(0, int(seconds))
+    # Kubernetes reads a time before now as one second.
+    return 1 if int(seconds) < 0 else int(seconds)
 
 
 def remove(server: Server, info: ResourceInfo, obj: Json) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import TYPE_CHECKING
 
 from pytest_mesh.clusters.local.apiserver import customdefinitions
@@ -96,8 +98,10 @@ def resource_list(registry: Registry, name: str, version: str) -> Json | None:
             row["shortNames"] = list(info.short_names)
         if info.categories:
             row["categories"] = list(info.categories)
+        if "list" in info.verbs:
+            row["storageVersionHash"] = _storage_hash(registry, info)
         rows.append(row)
-        for subresource in sorted(info.subresources):
+        for subresource in sorted(info.subresources, reverse=info.custom):
             owner, kind_version, kind = FOREIGN_KINDS.get(subresource, (info.group, info.version, info.kind))
             row = {
                 "name": f"{info.plural}/{subresource}",
@@ -111,12 +115,23 @@ def resource_list(registry: Registry, name: str, version: str) -> Json | None:
             rows.append(row)
     if not rows:
         return None
+    head = {"kind": "APIResourceList", "apiVersion": "v1"} if name else {"kind": "APIResourceList"}
     return {
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
+        **head,
         "groupVersion": _group_version(name, version),
         "resources": rows,
     }
+
+
+def _storage_hash(registry: Registry, info: ResourceInfo) -> str:
+    """Give the hash by which clients see that a resource is stored in another version."""
+    version = "v1" if info.group == "events.k8s.io" else info.version
+    group = "" if info.group == "events.k8s.io" else info.group
+    if info.custom:
+        definition = registry.versions_of(info.key)
+        version = next((one.version for one in definition if one.stored), version)
+    digest = hashlib.sha256(f"{group}/{version}/{info.kind}".encode()).digest()
+    return base64.b64encode(digest[:8]).decode()
 
 
 def _aggregated(info: ResourceInfo) -> Json:
@@ -161,6 +176,6 @@ def aggregated(registry: Registry, *, core: bool) -> Json:
             }
             for version in versions
         ]
-        metadata = {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None}
+        metadata = {"name": name} if name else {}
         items.append({"metadata": metadata, "versions": listed})
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}

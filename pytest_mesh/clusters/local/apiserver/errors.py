@@ -52,8 +52,9 @@ class StatusError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         }
+        if self.reason:
+            status["reason"] = self.reason
         if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
@@ -69,7 +70,8 @@ def _details(plural: str, group: str, name: str) -> Json:
     details: Json = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details["kind"] = plural
+    if plural:
+        details["kind"] = plural
     return details
 
 
@@ -99,6 +101,15 @@ def not_found(plural: str, group: str, name: str) -> StatusError:
     )
 
 
+class NoPageError(Exception):
+    """A path that nothing serves: the answer is no ``Status`` but the bare 404 of Go's HTTP library."""
+
+
+def no_page() -> NoPageError:
+    """Give the 404 of a path under which there is no API at all."""
+    return NoPageError()
+
+
 def no_such_path() -> StatusError:
     """Give the 404 of a path that is not served at all."""
     return StatusError(404, "NotFound", "the server could not find the requested resource", details={})
@@ -111,7 +122,7 @@ def method_not_allowed(why: str = "the server does not allow this method on the 
 
 def not_acceptable(accepted: str) -> StatusError:
     """Give the 406 when no media type of ``Accept`` can be produced."""
-    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {accepted}", details={})
+    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {accepted}")
 
 
 def already_exists(plural: str, group: str, name: str) -> StatusError:
@@ -144,16 +155,18 @@ def expired(message: str) -> StatusError:
 
 def unsupported_media_type(message: str) -> StatusError:
     """Give the 415 of a body or patch type that is not read."""
-    return StatusError(415, "UnsupportedMediaType", message, details={})
+    return StatusError(415, "UnsupportedMediaType", message)
 
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> StatusError:
     """Give the 422 that names every faulty field; ``causes`` holds at least one."""
-    texts = [str(cause) for cause in causes]
+    texts = list(dict.fromkeys(str(cause) for cause in causes))
     text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     details = _details(kind, group, name)
     details["causes"] = [cause.to_json() for cause in causes]
-    return StatusError(422, "Invalid", f'{qualified(kind, group)} "{name}" is invalid: {text}', details=details)
+    return StatusError(
+        422, "Invalid", f'{kind}{"." if group else ""}{group} "{name}" is invalid: {text}', details=details
+    )
 
 
 def not_implemented(message: str) -> StatusError:

@@ -75,20 +75,37 @@ def step_of(item: Any, schema: Schema) -> str:
     return "k:" + orjson.dumps(keys).decode()
 
 
-def flatten(obj: Json, schema: Any) -> dict[Path, Any]:
-    """Give the owned fields of an object and their values."""
-    return {path: value for path, value in _walk(obj, resolve(schema), ()) if path not in _UNOWNED}
+def flatten(obj: Json, schema: Any, *, structs: bool = False) -> dict[Path, Any]:
+    """Give the owned fields of an object and their values; with ``structs`` every struct and list on the way too."""
+    return {path: value for path, value in _walk(obj, resolve(schema), (), structs) if path not in _UNOWNED}
 
 
-def _walk(value: Any, schema: Schema, path: Path) -> Iterator[tuple[Path, Any]]:
+def zero(schema: Any) -> Json:
+    """Give what Go writes before anything is said: the structs that are no pointers, the lists that are never left out."""
+    schema = resolve(schema)
+    properties = schema.get("properties") or {}
+    found: Json = {}
+    for name, known in properties.items():
+        if "x-struct" in known:
+            found[name] = zero(known)
+        elif name in schema.get("required", ()) and known.get("type") == "array":
+            found[name] = []
+        elif "x-null" in known or known.get("default") in ("", 0, False):
+            found[name] = known.get("default")
+    return found
+
+
+def _walk(value: Any, schema: Schema, path: Path, structs: bool) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, dict) and not is_atomic_map(schema):
         for name, inner in value.items():
             known, struct = child(schema, name)
             below = (*path, f"f:{name}")
             if below in _UNOWNED and below != ("f:metadata",):
                 continue
-            yield from _walk(inner, known, below)
-            if inner is None or inner == {} or not struct:
+            yield from _walk(inner, known, below, structs)
+            if structs and isinstance(inner, (dict, list)) and not _leaf(inner, known):
+                yield below, MEMBER
+            elif inner is None or inner == {} or not struct:
                 yield (
                     below,
                     inner if not isinstance(inner, (dict, list)) or not inner or _leaf(inner, known) else MEMBER,
@@ -97,10 +114,29 @@ def _walk(value: Any, schema: Schema, path: Path) -> Iterator[tuple[Path, Any]]:
         items = resolve(schema.get("items"))
         for item in value:
             below = (*path, step_of(item, schema))
-            yield from _walk(item, items, below)
+            yield from _walk(item, items, below, structs)
             yield below, MEMBER if isinstance(item, dict) else item
     else:
         yield path, value
+
+
+def duplicate(value: Any, schema: Any, path: str = "") -> str | None:
+    """Give where a list holds two items of one identity, and which, or None."""
+    schema = resolve(schema)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if (found := duplicate(inner, child(schema, name)[0], f"{path}.{name}")) is not None:
+                return found
+    elif isinstance(value, list) and list_type(schema) != "atomic":
+        seen: set[str] = set()
+        for item in value:
+            step = step_of(item, schema)
+            if step in seen:
+                return f"{path}: duplicate entries for key {shown((step,))}"
+            seen.add(step)
+            if (found := duplicate(item, schema.get("items"), path + shown((step,)))) is not None:
+                return found
+    return None
 
 
 def _leaf(value: Any, schema: Schema) -> bool:

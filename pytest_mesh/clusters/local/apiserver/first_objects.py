@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_mesh.clusters.local.apiserver import writing
+from pytest_mesh.clusters.local.apiserver import builtins, rights, writing
 from pytest_mesh.clusters.local.apiserver.pki import SERVICE_ADDRESS
 from pytest_mesh.clusters.local.apiserver.requests import Target, WriteOptions
 from pytest_mesh.clusters.local.apiserver.users import ADMIN
@@ -24,8 +24,14 @@ _NAME = {"name": "kubernetes", "namespace": "default"}
 
 async def create(server: Server, *, port: int) -> None:
     """Store the first objects; ``port`` is the one that the API listens on at the node's address."""
+    for role in builtins.load("roles.json.gz"):
+        if role["metadata"].get("namespace") is None:
+            await _create(server, rights.GROUP, f"{role['kind'].lower()}s", role)
     for name in NAMESPACES:
         await _create(server, "", "namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for role in builtins.load("roles.json.gz"):
+        if role["metadata"].get("namespace") is not None:
+            await _create(server, rights.GROUP, f"{role['kind'].lower()}s", role)
     for group, plural, obj in (
         ("", "services", _service(port)),
         ("", "endpoints", _endpoints(server.node_address, port)),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_mesh.clusters.local.apiserver import errors, objects
+import orjson
+
+from pytest_mesh.clusters.local.apiserver import decoding, errors, fieldsets, objects
 
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.registry import ResourceInfo
@@ -28,10 +30,6 @@ INERT = {
     "networkpolicies.networking.k8s.io": "no traffic is restricted by it",
     "validatingadmissionpolicies.admissionregistration.k8s.io": "no request is judged by it",
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": "no request is judged by it",
-    "roles.rbac.authorization.k8s.io": "every authenticated user may do everything",
-    "clusterroles.rbac.authorization.k8s.io": "every authenticated user may do everything",
-    "rolebindings.rbac.authorization.k8s.io": "every authenticated user may do everything",
-    "clusterrolebindings.rbac.authorization.k8s.io": "every authenticated user may do everything",
     "priorityclasses.scheduling.k8s.io": "no pod is preempted by it",
 }
 """Kinds that are stored and served and have no effect; each create says so in a warning."""
@@ -40,7 +38,7 @@ _NO_GENERATION = frozenset(
     (
         "configmaps", "secrets", "namespaces", "nodes", "serviceaccounts", "services", "endpoints", "events",
         "leases.coordination.k8s.io", "roles.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io",
-        "rolebindings.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
+        "horizontalpodautoscalers.autoscaling", "rolebindings.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
     )
 )  # fmt: skip
 
@@ -60,9 +58,12 @@ def refuse_unsupported(info: ResourceInfo) -> None:
         raise errors.not_implemented(f"no controller runs a {info.kind}; use {instead}, or another --mesh-cluster")
 
 
-def cautions(info: ResourceInfo) -> list[str]:
-    """Give the warning about a kind that has no effect here."""
+def cautions(info: ResourceInfo, obj: Json) -> list[str]:
+    """Give the warning about a kind, or a type of Service, that has no effect here."""
     why = INERT.get(info.key)
+    kind = (obj.get("spec") or {}).get("type") if info.key == "services" else ""
+    if kind in ("NodePort", "LoadBalancer"):
+        why = "nothing listens on its node ports and no address is given to it from outside; its ClusterIP is served"
     return [] if why is None else [f"the embedded cluster stores this {info.kind}, but {why}"]
 
 
@@ -100,9 +101,7 @@ def begin(info: ResourceInfo, obj: Json) -> None:
         if info.key == "pods":
             obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj.get("spec") or {})}
         elif not info.custom:
-            obj["status"] = {"loadBalancer": {}} if info.key in ("services", "ingresses.networking.k8s.io") else {}
-    if info.kind == "CustomResourceDefinition" and not info.custom:
-        metadata["finalizers"] = [*(f for f in metadata.get("finalizers", ()) if f != CRD_FINALIZER), CRD_FINALIZER]
+            obj["status"] = decoding.zero(fieldsets.child(fieldsets.resolve(info.schema), "status")[0])
 
 
 def qos_class(spec: Json) -> str:
@@ -131,9 +130,13 @@ def carry_over(info: ResourceInfo, old: Json, new: Json, subresource: str) -> Js
         kept = {name: value for name, value in old.items() if name != "status"}
         kept["metadata"] = dict(before)
         if not info.custom:
-            for name in ("labels", "annotations"):
-                if name in after:
+            for name in ("labels", "annotations", "finalizers"):
+                if name == "labels" and info.group == "apps":
+                    continue
+                if after.get(name):
                     kept["metadata"][name] = after[name]
+                else:
+                    kept["metadata"].pop(name, None)
         kept["metadata"]["managedFields"] = after.get("managedFields", before.get("managedFields"))
         if "status" in new:
             kept["status"] = new["status"]
@@ -156,13 +159,15 @@ def carry_over(info: ResourceInfo, old: Json, new: Json, subresource: str) -> Js
         else:
             after.pop(name, None)
     after["resourceVersion"] = before["resourceVersion"]
-    if before.get("deletionTimestamp") and set(after.get("finalizers", ())) - set(before.get("finalizers", ())):
+    added = [name for name in after.get("finalizers", ()) if name not in before.get("finalizers", ())]
+    if before.get("deletionTimestamp") and added:
         cause = errors.Cause(
             field="metadata.finalizers",
-            message="Forbidden: no new finalizers can be added if the object is being deleted",
+            message="Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
+            f"[]string{{{', '.join(orjson.dumps(name).decode() for name in added)}}}",
             reason="FieldValueForbidden",
         )
-        raise errors.invalid(info.kind, info.group, before["name"], [cause])
+        raise errors.invalid(info.kind, info.group, before["name"], [cause, cause])
     if info.has_status:
         new.pop("status", None)
         if "status" in old:
@@ -193,7 +198,9 @@ def count_generation(info: ResourceInfo, old: Json, new: Json) -> None:
         return
     ignored = {"metadata", "apiVersion"} | ({"status"} if info.has_status else set())
     names = (old.keys() | new.keys()) - ignored
-    if any(old.get(name) != new.get(name) for name in names):
+    # A Deployment's annotations count too: they are copied to what it makes.
+    noted = info.key == "deployments.apps" and old["metadata"].get("annotations") != new["metadata"].get("annotations")
+    if noted or any(old.get(name) != new.get(name) for name in names):
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
 

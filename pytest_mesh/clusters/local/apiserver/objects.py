@@ -99,12 +99,18 @@ def name_fault(name: str, rule: str) -> str | None:
         "subdomain": (_SUBDOMAIN, 253, SUBDOMAIN_RULE),
     }[rule]
     if len(name) > limit:
-        return f"must be no more than {limit} bytes"
+        return f"must be no more than {limit} characters"
     return None if pattern.fullmatch(name) else text
 
 
 def label_key_fault(key: str) -> str | None:
     """Give why ``key`` is no qualified name, or None."""
+    if key.count("/") > 1:
+        return (
+            "a qualified name"
+            + QUALIFIED_RULE.removeprefix("name part")
+            + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        )
     prefix, slash, name = key.rpartition("/")
     if slash and not prefix:
         return "prefix part must be non-empty"
@@ -113,14 +119,14 @@ def label_key_fault(key: str) -> str | None:
     if not name:
         return "name part must be non-empty"
     if len(name) > 63:
-        return "name part must be no more than 63 bytes"
+        return "name part must be no more than 63 characters"
     return None if _QUALIFIED.fullmatch(name) else QUALIFIED_RULE
 
 
 def label_value_fault(value: str) -> str | None:
     """Give why ``value`` is no label value, or None."""
     if len(value) > 63:
-        return "must be no more than 63 bytes"
+        return "must be no more than 63 characters"
     return None if _LABEL_VALUE.fullmatch(value) else LABEL_VALUE_RULE
 
 

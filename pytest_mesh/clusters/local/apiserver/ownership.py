@@ -69,6 +69,8 @@ def write(owners: Owners) -> list[Json]:
             "fieldsType": "FieldsV1",
             "fieldsV1": fieldsets.to_json(owned.fields),
         }
+        if not owned.time:
+            del entry["time"]
         if manager.subresource:
             entry["subresource"] = manager.subresource
         entries.append(entry)
@@ -83,6 +85,12 @@ class Difference:
     modified: frozenset[Path]
     removed: frozenset[Path]
 
+    def without(self, field: str) -> Difference:
+        """Give what is left outside the top-level field ``field``, a step such as ``f:status``."""
+        return Difference(
+            *(frozenset(p for p in paths if p[0] != field) for paths in (self.added, self.modified, self.removed))
+        )
+
     @property
     def written(self) -> frozenset[Path]:
         return self.added | self.modified
@@ -90,8 +98,8 @@ class Difference:
 
 def compare(old: Json | None, new: Json, schema: Any) -> Difference:
     """Give what changed from ``old`` (None = nothing was there) to ``new``."""
-    before = {} if old is None else fieldsets.flatten(old, schema)
-    after = fieldsets.flatten(new, schema)
+    before = fieldsets.flatten(fieldsets.zero(schema) if old is None else old, schema, structs=True)
+    after = fieldsets.flatten(new, schema, structs=True)
     return Difference(
         frozenset(after.keys() - before.keys()),
         frozenset(
@@ -118,7 +126,10 @@ def note_apply(owners: Owners, manager: Manager, applied: frozenset[Path], diffe
     """Give the owners after ``manager`` applied a configuration that holds the fields ``applied``."""
     result = _lose(owners, manager, difference, time)
     had = owners.get(manager)
-    result[manager] = had if had is not None and had.fields == applied else Owned(applied, time)
+    if applied:
+        changed = bool(difference.written or difference.removed)
+        # A configuration that changes nothing has no time: the object was not written for it.
+        result[manager] = had if had is not None and had.fields == applied else Owned(applied, time if changed else "")
     return result
 
 
@@ -146,10 +157,13 @@ def conflicts(owners: Owners, writer: Manager, difference: Difference) -> errors
     lines, causes = [], []
     for manager, paths in found:
         subresource = f" with subresource {manager.subresource!r}" if manager.subresource else ""
-        who = f'conflict with "{manager.name}"{subresource} using {manager.api_version}'
+        using = f"{subresource} using {manager.api_version}" if manager.operation == "Update" else ""
+        who = f'conflict with "{manager.name}"{using}'
         shown = [fieldsets.shown(path) for path in paths]
         causes += [{"reason": "FieldManagerConflict", "message": who, "field": field} for field in shown]
-        lines.append(f"{who}: {shown[0]}" if len(shown) == 1 else f"{who}:\n" + "\n".join(f"- {s}" for s in shown))
+        lines.append(who.replace("conflict ", "conflicts ") + ":\n" + "\n".join(f"- {one}" for one in shown))
     count = f"{len(causes)} conflict{'' if len(causes) == 1 else 's'}"
-    text = lines[0] if len(lines) == 1 else "conflicts " + "\n".join(lines).replace("conflict with", "with")
+    text = "\n".join(sorted(lines))
+    if len(causes) == 1:
+        text = f"{causes[0]['message']}: {causes[0]['field']}"
     return errors.StatusError(409, "Conflict", f"Apply failed with {count}: {text}", details={"causes": causes})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pytest_mesh.clusters.local.apiserver import conversion, errors, requests, selectors, tables
+from pytest_mesh.clusters.local.apiserver.rules import faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ def form_of(accept: str) -> Form:
             return Form(PARTIAL)
         if not wanted:
             return Form()
-    raise errors.not_acceptable("application/json")
+    raise errors.not_acceptable(f"application/json, application/yaml, {requests.PROTOBUF}")
 
 
 def partial(obj: Json) -> Json:
@@ -57,7 +58,7 @@ def partial(obj: Json) -> Json:
 
 def encoded(item: Item, info: ResourceInfo) -> bytes:
     """Give a stored object's JSON as ``info`` serves it."""
-    return item.encoded(info.api_version, lambda obj: conversion.served(obj, info))
+    return item.encoded(info.api_version, lambda obj: {**conversion.head(info), **conversion.served(obj, info)})
 
 
 def predicate(info: ResourceInfo, query: Mapping[str, str], name: str = "") -> Predicate | None:
@@ -69,18 +70,31 @@ def predicate(info: ResourceInfo, query: Mapping[str, str], name: str = "") -> P
     return selectors.predicate(query.get("labelSelector", ""), fields, allowed)
 
 
+def included(query: Mapping[str, str], form: Form) -> str:
+    """Give what a Table's rows are to hold of their objects; raises StatusError 400."""
+    include = query.get("includeObject", "") or "Metadata"
+    if form.kind == "Table" and include not in ("Metadata", "Object", "None"):
+        why = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise errors.bad_request(f"Unable to convert to Table as requested: {why}")
+    return include
+
+
 def get(server: Server, target: Target, form: Form, query: Mapping[str, str]) -> bytes:
     """Give one object; raises StatusError 404."""
     info = target.info
     item = server.store.item(info.key, target.namespace, target.name)
+    version = query.get("resourceVersion", "")
+    if version and not version.isdigit():
+        why = f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
+        raise errors.StatusError(500, "", f"resourceVersion: {why}")
     if item is None:
         raise errors.not_found(info.plural, info.group, target.name)
     if form.kind == PARTIAL:
         return orjson.dumps(partial(conversion.served(item.obj, info)))
     if form.kind == "Table":
         rows = [conversion.served(item.obj, info)]
-        version = {"resourceVersion": str(item.version)}
-        return orjson.dumps(tables.table(info, rows, version, include=query.get("includeObject", "Metadata")))
+        metadata = {"resourceVersion": str(item.version)}
+        return orjson.dumps(tables.table(info, rows, metadata, include=included(query, form)))
     return encoded(item, info)
 
 
@@ -88,6 +102,7 @@ def collect(server: Server, target: Target, form: Form, query: Mapping[str, str]
     """Give a list."""
     info, store = target.info, server.store
     check_version(store, info, query)
+    include = included(query, form)
     items = store.items(info.key, target.namespace)
     wanted = predicate(info, query, target.name)
     metadata: Json = {"resourceVersion": str(store.version)}
@@ -101,7 +116,7 @@ def collect(server: Server, target: Target, form: Form, query: Mapping[str, str]
     if wanted is not None:
         items = [item for item in items if wanted(item.obj)]
     limit = requests.number(query, "limit")
-    if limit and len(items) > limit:
+    if limit and 0 < limit < len(items):
         metadata["remainingItemCount"] = len(items) - limit
         items = items[:limit]
         place = [items[-1].namespace, items[-1].name]
@@ -111,13 +126,18 @@ def collect(server: Server, target: Target, form: Form, query: Mapping[str, str]
             del metadata["remainingItemCount"]
     if form.kind == "Table":
         rows = [conversion.served(item.obj, info) for item in items]
-        return orjson.dumps(tables.table(info, rows, metadata, include=query.get("includeObject", "Metadata")))
+        return orjson.dumps(tables.table(info, rows, metadata, include=include))
     if form.kind == PARTIAL:
         head: Json = {"kind": f"{PARTIAL}List", "apiVersion": META_VERSION, "metadata": metadata}
         head["items"] = [partial(conversion.served(item.obj, info)) for item in items]
         return orjson.dumps(head)
     head = {"kind": info.list_kind, "apiVersion": info.api_version, "metadata": metadata}
-    return orjson.dumps(head)[:-1] + b',"items":[' + b",".join(encoded(item, info) for item in items) + b"]}"
+    if info.custom:
+        return orjson.dumps(head)[:-1] + b',"items":[' + b",".join(encoded(item, info) for item in items) + b"]}"
+    # The items of a built-in kind's list do not say again what they are: the list does.
+    start = len(orjson.dumps(conversion.head(info))) - 1
+    found = (b"{" + encoded(item, info)[start + 1 :] for item in items)
+    return orjson.dumps(head)[:-1] + b',"items":[' + b",".join(found) + b"]}"
 
 
 def _read_token(token: str) -> tuple[int, tuple[str, str]]:
@@ -132,13 +152,25 @@ def check_version(store: Store, info: ResourceInfo, query: Mapping[str, str]) ->
     """Raise StatusError for a list at a resource version that cannot be had."""
     text = query.get("resourceVersion", "")
     match = query.get("resourceVersionMatch", "")
-    if match and match not in ("Exact", "NotOlderThan"):
-        cause = errors.Cause(
-            field="resourceVersionMatch",
-            message=f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""',
-            reason="FieldValueNotSupported",
-        )
-        raise errors.invalid("ListOptions", "meta.k8s.io", "", [cause])
+    causes = []
+    if match:
+        field = "resourceVersionMatch"
+        if not text:
+            causes.append(
+                faults.forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")
+            )
+        if query.get("continue"):
+            causes.append(faults.forbidden(field, "resourceVersionMatch is forbidden when continue is provided"))
+        if match not in ("Exact", "NotOlderThan"):
+            causes.append(faults.unsupported(field, match, ("Exact", "NotOlderThan", ""), ordered=False))
+        elif match == "Exact" and text == "0":
+            causes.append(faults.forbidden(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if "sendInitialEvents" in query:
+        causes.append(faults.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if causes:
+        raise errors.invalid("ListOptions", "meta.k8s.io", "", causes)
+    if query.get("continue") and text not in ("", "0"):
+        raise errors.bad_request("specifying resource version is not allowed when using continue")
     version = parse_version(text)
     if version > store.version:
         raise too_large(version, store.version)
@@ -164,5 +196,6 @@ def parse_version(text: str) -> int:
     if not text:
         return 0
     if not text.isdigit():
-        raise errors.bad_request(f"Invalid value: {text!r}: strconv.ParseUint: parsing {text!r}: invalid syntax")
+        why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise errors.bad_request(f"invalid resource version: {why}")
     return int(text)

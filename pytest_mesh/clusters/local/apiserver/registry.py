@@ -45,6 +45,8 @@ class ResourceInfo:
     columns: tuple[Json, ...] = field(default=(), compare=False, repr=False)
     scale: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     selectable_fields: tuple[str, ...] = ()
+    stored: bool = True
+    """Whether this is the version in which a custom resource is kept."""
     stored_as: str = ""
     """Store key when it is not ``plural.group`` (events.k8s.io shares the core group's events)."""
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytest_mesh.clusters.local.apiserver import errors, protobuf
+from pytest_mesh.clusters.local.apiserver import errors, jsontext, protobuf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from multidict import MultiMapping
 
     from pytest_mesh.clusters.local.apiserver.registry import Registry, ResourceInfo
     from pytest_mesh.clusters.local.apiserver.users import UserInfo
@@ -24,6 +26,10 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+
+
+MAX_MANAGER = 128
+"""Letters of a field manager's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,8 @@ def parse_path(path: str, registry: Registry) -> Target:
     if rest[0] == "namespaces" and len(rest) >= 3 and not (not group and rest[2] in ("status", "finalize")):
         namespace, rest = rest[1], rest[2:]
     info = registry.find(group, version, rest[0])
+    if info is None and group and not any(one.version == version and one.group == group for one in registry.all()):
+        raise errors.no_page()
     if info is None or len(rest) > 3 or (namespace and not info.namespaced):
         raise errors.no_such_path()
     name = rest[1] if len(rest) > 1 else ""
@@ -71,25 +79,34 @@ class WriteOptions:
     force: bool = False
 
 
-def write_options(query: Mapping[str, str], user_agent: str, user: UserInfo) -> WriteOptions:
-    """Read the query of a write; raises StatusError 400 or 422 for values that Kubernetes refuses."""
-    dry_run = query.get("dryRun", "")
-    if dry_run not in ("", "All"):
-        cause = errors.Cause(
-            field="dryRun",
-            message=f'Unsupported value: "{dry_run}": supported values: "All"',
-            reason="FieldValueNotSupported",
-        )
-        raise errors.invalid("CreateOptions", "meta.k8s.io", "", [cause])
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+
+
+def write_options(
+    method: str, content_type: str, query: MultiMapping[str], user_agent: str, user: UserInfo
+) -> WriteOptions:
+    """Read the query of a write; raises StatusError 422 for values that Kubernetes refuses."""
+    dry_run, manager = query.getall("dryRun", []), query.get("fieldManager", "")
     validation = query.get("fieldValidation", "") or "Warn"
-    if validation not in ("Strict", "Warn", "Ignore"):
-        cause = errors.Cause(
-            field="fieldValidation",
-            message=f'Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"',
-            reason="FieldValueNotSupported",
-        )
-        raise errors.invalid("CreateOptions", "meta.k8s.io", "", [cause])
-    manager = query.get("fieldManager", "") or user_agent.partition("/")[0].partition(" ")[0]
+    causes = []
+    if method == "PATCH":
+        if media_type(content_type) != APPLY_PATCH:
+            if is_true(query.get("force", "")):
+                why = "Forbidden: may not be specified for non-apply patch"
+                causes.append(errors.Cause(field="force", message=why, reason="FieldValueForbidden"))
+        elif not manager:
+            why = "Required value: is required for apply patch"
+            causes.append(errors.Cause(field="fieldManager", message=why, reason="FieldValueRequired"))
+    if len(manager) > MAX_MANAGER:
+        why = f"Too long: may not be more than {MAX_MANAGER} bytes"
+        causes.append(errors.Cause(field="fieldManager", message=why, reason="FieldValueTooLong"))
+    causes += dry_run_faults(dry_run)
+    if validation not in ("Strict", "Warn", "Ignore") and method != "DELETE":
+        why = f'Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"'
+        causes.append(errors.Cause(field="fieldValidation", message=why, reason="FieldValueNotSupported"))
+    if causes:
+        raise errors.invalid(_OPTIONS[method], "meta.k8s.io", "", causes)
+    manager = manager or user_agent.partition("/")[0].partition(" ")[0]
     return WriteOptions(
         user=user,
         manager=manager[:128] or "unknown",
@@ -97,6 +114,15 @@ def write_options(query: Mapping[str, str], user_agent: str, user: UserInfo) -> 
         validation=validation,
         force=is_true(query.get("force", "")),
     )
+
+
+def dry_run_faults(values: Sequence[str]) -> list[errors.Cause]:
+    """Give the fault of a ``dryRun`` that is not ``All``."""
+    if all(value == "All" for value in values):
+        return []
+    shown = orjson.dumps(list(values)).decode()
+    why = f'Unsupported value: {shown}: supported values: "All"'
+    return [errors.Cause(field="dryRun", message=why, reason="FieldValueNotSupported")]
 
 
 def is_true(text: str) -> bool:
@@ -112,7 +138,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     try:
         return int(text)
     except ValueError as error:
-        raise errors.bad_request(f"{name}: {text!r} is not a whole number") from error
+        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
 
 
 def media_type(content_type: str) -> str:
@@ -120,58 +146,56 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def read_object(body: bytes, content_type: str) -> Json:
-    """Decode the object of a request; raises StatusError 400 or 415."""
+def read_object(body: bytes, content_type: str, wanted: str = "", *, twice: list[str] | None = None) -> Json:
+    """Decode the object of a request, a ``wanted`` kind; raises StatusError 400 or 415.
+
+    ``twice`` takes the paths of the fields that stand there twice, if somebody wants to know.
+    """
     kind = media_type(content_type)
     obj: Any
-    if kind == PROTOBUF or body.startswith(protobuf.MAGIC):
-        try:
+    try:
+        if kind == PROTOBUF:
             return protobuf.decode(body)
-        except ValueError as error:
-            raise errors.bad_request(str(error)) from error
-    if kind in ("application/yaml", "application/x-yaml"):
-        obj = read_yaml(body)
-    elif kind in ("", "application/json", "application/octet-stream", "text/plain"):
-        obj = read_json(body)
-    else:
+        if kind in ("application/yaml", "application/x-yaml"):
+            obj = jsontext.read_yaml(body)
+        elif kind in ("", "application/json"):
+            obj = jsontext.read(body)
+            if twice is not None:
+                twice += jsontext.duplicates(body)
+        else:
+            obj = None
+    except ValueError as error:
+        raise _unrecognized(wanted, str(error), body) from error
+    if kind not in ("", "application/json", "application/yaml", "application/x-yaml"):
         raise errors.unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: "
             f"application/json, application/yaml, {PROTOBUF}"
         )
+    if obj is None:
+        return {}
     if not isinstance(obj, dict):
-        raise errors.bad_request("couldn't get version/kind; the body of the request is no JSON object")
+        why = f"couldn't get version/kind; json parse error: json: cannot unmarshal {jsontext.kind_of(obj)} into Go value of type "
+        why += 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+        raise _unrecognized(wanted, why, body)
     return obj
 
 
-def read_json(body: bytes) -> Any:
-    """Decode JSON; raises StatusError 400."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise errors.bad_request(f"couldn't get version/kind; json parse error: {error}") from error
-
-
-def read_yaml(body: bytes) -> Any:
-    """Decode YAML, of which JSON is a part; raises StatusError 400."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        import yaml
-
-        try:
-            return yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
-        except yaml.YAMLError as error:
-            raise errors.bad_request(f"error decoding YAML: {error}") from error
+def _unrecognized(wanted: str, why: str, body: bytes) -> errors.StatusError:
+    what = f"the object provided is unrecognized (must be of type {wanted}): " if wanted else ""
+    return errors.bad_request(f"{what}{why} ({jsontext.excerpt(body)})" if wanted else why)
 
 
 def read_patch(body: bytes, content_type: str) -> Any:
     """Decode a patch of a known type; raises StatusError 400 or 415."""
     kind = media_type(content_type)
     if kind == APPLY_PATCH:
-        return read_yaml(body)
+        try:
+            return jsontext.read_yaml(body)
+        except ValueError as error:
+            raise errors.bad_request(f"error decoding YAML: error converting YAML to JSON: {error}") from error
     if kind in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
-        return read_json(body)
-    raise errors.unsupported_media_type(
-        f"the body of the request was in an unknown format - accepted media types include: "
-        f"{JSON_PATCH}, {MERGE_PATCH}, {STRATEGIC_PATCH}, {APPLY_PATCH}"
-    )
+        try:
+            return jsontext.read(body, plain=True)
+        except ValueError as error:
+            raise errors.bad_request(f"error decoding patch: {error}") from error
+    raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.admission import Admission
     from pytest_mesh.clusters.local.apiserver.authentication import Authenticator
     from pytest_mesh.clusters.local.apiserver.registry import Registry
+    from pytest_mesh.clusters.local.apiserver.rights import Authorizer
     from pytest_mesh.clusters.local.apiserver.store import Store
 
 
@@ -24,3 +25,4 @@ class Server:
     registry: Registry
     authenticator: Authenticator
     admission: Admission
+    authorizer: Authorizer

@@ -16,10 +16,12 @@ from pytest_mesh.clusters.local.apiserver import (
     deleting,
     discovery,
     errors,
+    impersonation,
     openapi,
     reading,
     requests,
     reviews,
+    rights,
     subresources,
     watching,
     writing,
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY = 16 * 1024 * 1024
-"""Bytes of a request's body; kube-apiserver allows 3 MiB and large CRDs do not come near this."""
+MAX_BODY = 3 * 1024 * 1024
+"""Bytes of a request's body, kube-apiserver's own bound."""
 
 SLOW = 1.0
 """Seconds after which a request is logged."""
@@ -61,11 +63,11 @@ VERSION = {
 }
 """``/version``: the Kubernetes release whose API this is. Official clients refuse an answer without one of these fields."""
 
+ENDPOINTS = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+"""The warning that Kubernetes gives with every answer about Endpoints."""
+
 USER: web.RequestKey[UserInfo] = web.RequestKey("user", UserInfo)
 """Where a request's authenticated user is kept."""
-
-OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version"))
-"""Served without credentials, as kube-apiserver does."""
 
 
 def answer(body: bytes | Json, status: int = 200, warnings: Sequence[str] = ()) -> web.Response:
@@ -86,21 +88,34 @@ def application(server: Server, streams: Sequence[web.AbstractRouteDef]) -> web.
     return app
 
 
+async def _answered(server: Server, request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a request through to its handler if its user is known and may do what it asks."""
+    user = server.authenticator.authenticate(request.headers)
+    user = request[USER] = impersonation.acting(user, request.headers, server.authorizer)
+    wish = rights.wish_of(request.method, request.path, request.query)
+    server.authorizer.check(user, wish)
+    response = await handler(request)
+    if wish.whole == "endpoints" and not wish.group and not response.prepared:
+        response.headers.add("Warning", f'299 - "{ENDPOINTS}"')
+    return response
+
+
 def _outermost(server: Server) -> Any:
     @web.middleware
     async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
         begun = time.monotonic()
         try:
-            if request.path.rstrip("/") not in OPEN_PATHS:
-                if "Impersonate-User" in request.headers:
-                    raise errors.not_implemented("impersonation; use a ServiceAccount's token")
-                request[USER] = server.authenticator.authenticate(request.headers)
-            return await handler(request)
+            return await _answered(server, request, handler)
+        except errors.NoPageError:
+            return web.Response(status=404, text="404 page not found\n")
         except StatusError as error:
             return answer(error.to_json(), error.code)
         except web.HTTPException as error:
             reason = {413: "RequestEntityTooLarge", 405: "MethodNotAllowed"}.get(error.status, "Unknown")
-            return answer(StatusError(error.status, reason, error.text or error.reason).to_json(), error.status)
+            text = (
+                f"Request entity too large: limit is {MAX_BODY}" if error.status == 413 else error.text or error.reason
+            )
+            return answer(StatusError(error.status, reason, text).to_json(), error.status)
         except ConnectionError:
             raise
         except Exception as error:
@@ -115,6 +130,20 @@ def _outermost(server: Server) -> Any:
     return outermost
 
 
+def _decoded(target: Target, body: bytes, content_type: str, options: requests.WriteOptions) -> Json:
+    """Read an object; raises StatusError 400 for fields that stand there twice where that is to be refused."""
+    info = target.info
+    wanted = {"scale": "Scale", "token": "TokenRequest", "eviction": "Eviction", "binding": "Binding"}.get(
+        target.subresource, info.kind
+    )
+    twice: list[str] | None = [] if options.validation == "Strict" else None
+    obj = requests.read_object(body, content_type, wanted, twice=twice)
+    if twice:
+        why = "strict decoding error: " + ", ".join(f'duplicate field "{path}"' for path in twice)
+        raise errors.bad_request(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {why}')
+    return obj
+
+
 class Dispatcher:
     """Takes every request that is no stream."""
 
@@ -126,28 +155,41 @@ class Dispatcher:
         """Serve one request."""
         path = request.path.rstrip("/")
         if path.startswith(("/api/", "/apis/")) and path.count("/") >= (3 if path.startswith("/api/") else 4):
+            if path.startswith("/apis/") and not self._knows(path):
+                raise errors.no_page()
             return await self._resource(request, requests.parse_path(path, self._server.registry))
-        if request.method not in ("GET", "HEAD"):
-            raise errors.no_such_path() if path not in ("", "/api", "/apis") else errors.method_not_allowed()
+        if request.method not in ("GET", "HEAD") and not (path in ("/api", "/apis") and request.method == "DELETE"):
+            known = self._maker(path) is not None or path == "/version"
+            raise errors.method_not_allowed() if known else errors.no_page()
         return self._document(request, path)
+
+    def _knows(self, path: str) -> bool:
+        group = path.split("/")[2]
+        return any(info.group == group for info in self._server.registry.all())
 
     # ------------------------------------------------------------ documents
 
     def _document(self, request: web.Request, path: str) -> web.Response:
-        if path in ("/healthz", "/livez", "/readyz"):
+        if path in ("/healthz", "/livez", "/readyz", "/healthz/ping", "/livez/ping", "/readyz/ping"):
             return web.Response(text="ok")
         if path == "/version":
             return answer(dict(VERSION))
         registry = self._server.registry
         accept = request.headers.get("Accept", "")
-        if path in ("/api", "/apis") and "as=APIGroupDiscoveryList" in accept and "v=v2" in accept:
+        if path in ("/api", "/apis") and "as=APIGroupDiscoveryList" in accept and "v=v2" not in accept:
+            if not any(one.strip() in ("application/json", "*/*") for one in accept.split(",")):
+                raise errors.not_acceptable(f"application/json, application/yaml, {requests.PROTOBUF}")
+        elif path in ("/api", "/apis") and "as=APIGroupDiscoveryList" in accept:
             data = self._cached(f"{path} v2", lambda: discovery.aggregated(registry, core=path == "/api"))
             response = answer(data)
             response.headers["Content-Type"] = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
             return response
         make = self._maker(path)
+        if make is None and path.startswith("/openapi/v3/"):
+            return web.Response(status=404)
         if make is None:
-            raise errors.no_such_path()
+            # A version of a group that there is has a handler of its own; for all else there is none.
+            raise errors.no_such_path() if path.count("/") == 2 and path.startswith("/api/") else errors.no_page()
         return answer(self._cached(path, make))
 
     def _maker(self, path: str) -> Callable[[], Json] | None:
@@ -200,18 +242,22 @@ class Dispatcher:
             return await self._read(request, target)
         if method not in ("POST", "PUT", "PATCH", "DELETE"):
             raise errors.method_not_allowed()
-        options = requests.write_options(request.query, request.headers.get("User-Agent", ""), request[USER])
-        body = await request.read()
         content_type = request.headers.get("Content-Type", "")
+        options = requests.write_options(
+            method, content_type, request.query, request.headers.get("User-Agent", ""), request[USER]
+        )
+        body = await request.read()
         if method == "POST":
-            return await self._post(target, requests.read_object(body, content_type), options)
+            return await self._post(target, _decoded(target, body, content_type, options), options)
         if method == "DELETE":
             return await self._delete(request, target, body, options)
         if not target.name or "update" not in target.info.verbs:
             raise errors.method_not_allowed()
         if target.subresource == "scale":
             given = (
-                requests.read_object(body, content_type) if method == "PUT" else requests.read_patch(body, content_type)
+                _decoded(target, body, content_type, options)
+                if method == "PUT"
+                else requests.read_patch(body, content_type)
             )
             kind = content_type if method == "PATCH" else None
             scale, warnings = await subresources.change_scale(self._server, target, given, kind, options)
@@ -219,7 +265,9 @@ class Dispatcher:
         if target.subresource not in ("", "status", "finalize"):
             raise errors.method_not_allowed()
         if method == "PUT":
-            written = await writing.replace(self._server, target, requests.read_object(body, content_type), options)
+            written = await writing.replace(
+                self._server, target, _decoded(target, body, content_type, options), options
+            )
         else:
             patch = requests.read_patch(body, content_type)
             written = await writing.patch(self._server, target, patch, content_type, options)
@@ -232,7 +280,7 @@ class Dispatcher:
         if target.subresource not in ("", "status") or "get" not in target.info.verbs:
             raise errors.method_not_allowed()
         form = reading.form_of(request.headers.get("Accept", ""))
-        if requests.is_true(query.get("watch", "")):
+        if requests.is_true(query.get("watch", "")) and not target.name:
             return await self._watch(request, watching.Watch(self._server, target, form, query))
         if target.name:
             return answer(reading.get(self._server, target, form, query))
@@ -265,16 +313,17 @@ class Dispatcher:
         if target.name or "create" not in info.verbs:
             raise errors.method_not_allowed()
         if info.plural in reviews.KINDS:
-            return answer(reviews.answer(self._server, info, body, options.user), 201)
+            review, warnings = reviews.answer(self._server, target, body, options)
+            return answer(review, 201, warnings)
         if info.namespaced and not target.namespace:
-            raise errors.method_not_allowed("an object of this kind is created in a namespace")
+            raise errors.no_page() if info.custom else errors.method_not_allowed()
         written = await writing.create(self._server, target, body, options)
         return answer(written.obj, 201, written.warnings)
 
     async def _delete(
         self, request: web.Request, target: Target, body: bytes, options: requests.WriteOptions
     ) -> web.Response:
-        asked = requests.read_object(body, request.headers.get("Content-Type", "")) if body else {}
+        asked = deleting.read_options(body, request.headers.get("Content-Type", ""))
         query = request.query
         for name in ("propagationPolicy",):
             if name in query:

@@ -35,7 +35,7 @@ def _object(target: Any, patch: Json, schema: Schema) -> Any:
     if directive == "replace":
         return _clean(body)
     if directive not in (None, "merge"):
-        raise errors.bad_request(f"unknown patch directive: {directive}")
+        raise errors.StatusError(500, "", f"unknown patch type: {directive} in map: {_go(patch)}")
     result = dict(target) if isinstance(target, dict) else {}
     if RETAIN in patch:
         result = {name: value for name, value in result.items() if name in patch[RETAIN]}
@@ -44,6 +44,7 @@ def _object(target: Any, patch: Json, schema: Schema) -> Any:
             field = name.removeprefix(DELETE_FROM)
             if field in result:
                 result[field] = [item for item in result[field] if item not in values]
+    _check_orders(patch)
     for name, value in body.items():
         if value is None:
             result.pop(name, None)
@@ -62,8 +63,38 @@ def _object(target: Any, patch: Json, schema: Schema) -> Any:
     for name, order in patch.items():
         field = name.removeprefix(ORDER)
         if name.startswith(ORDER) and isinstance(result.get(field), list):
-            result[field] = _ordered(result[field], order, _merge_key(fieldsets.child(schema, field)[0]))
+            before = target.get(field) if isinstance(target, dict) else None
+            result[field] = _woven(result[field], order, before or [], _merge_key(fieldsets.child(schema, field)[0]))
     return result
+
+
+def _check_orders(patch: Json) -> None:
+    """Raise StatusError 500 for items of a patch's list that its order does not name."""
+    for name, order in patch.items():
+        items = patch.get(name.removeprefix(ORDER))
+        if not name.startswith(ORDER) or not isinstance(items, list):
+            continue
+        keys = next((list(one) for one in order if isinstance(one, dict)), [])
+        named = [_go(one) for one in order]
+        for item in items:
+            if isinstance(item, dict) and item.get(DIRECTIVE) is None:
+                identity = _go({key: item[key] for key in keys if key in item})
+            elif not isinstance(item, dict):
+                identity = _go(item)
+            else:
+                continue
+            if identity not in named:
+                text = f"The order in patch list:\n{_go(items)}\n doesn't match $setElementOrder list:\n{_go(order)}\n"
+                raise errors.StatusError(500, "", text)
+
+
+def _go(value: Any) -> str:
+    """Give a value as Go prints it."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{name}:{_go(value[name])}" for name in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(_go(one) for one in value) + "]"
+    return str(value)
 
 
 def _merges(schema: Schema) -> bool:
@@ -80,12 +111,13 @@ def _list(target: Any, patch: list[Any], schema: Schema) -> list[Any]:
     replace = any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch)
     if not _merges(schema) or replace:
         return [_clean(item) for item in patch if not (isinstance(item, dict) and item.get(DIRECTIVE) == "replace")]
+    before = list(live)
     if not key:
-        return live + [item for item in patch if item not in live]
+        return _woven(live + [item for item in patch if item not in live], patch, before, key)
     items = fieldsets.resolve(schema.get("items"))
     for item in patch:
         if not isinstance(item, dict) or key not in item:
-            raise errors.bad_request(f"map: {item!r} does not contain declared merge key: {key}")
+            raise errors.StatusError(500, "", f"map: {_go(item)} does not contain declared merge key: {key}")
         index = next((i for i, known in enumerate(live) if known.get(key) == item[key]), None)
         if item.get(DIRECTIVE) == "delete":
             if index is not None:
@@ -94,20 +126,26 @@ def _list(target: Any, patch: list[Any], schema: Schema) -> list[Any]:
             live.append(_object({}, item, items))
         else:
             live[index] = _object(live[index], item, items)
-    return live
+    return _woven(live, patch, before, key)
 
 
-def _ordered(live: list[Any], order: list[Any], key: str) -> list[Any]:
-    """Put the items that the patch names into its order; the others keep their places after those they followed."""
-    identities = [item[key] if key and isinstance(item, dict) else item for item in order]
-    place = {str(identity): index for index, identity in enumerate(identities)}
-    last = -1
-    ranks = []
-    for index, item in enumerate(live):
-        identity = str(item.get(key) if key and isinstance(item, dict) else item)
-        last = place.get(identity, last)
-        ranks.append((last, identity not in place, index))
-    return [live[rank[2]] for rank in sorted(ranks)]
+def _identity(item: Any, key: str) -> str:
+    return str(item.get(key) if key and isinstance(item, dict) else item)
+
+
+def _woven(merged: list[Any], order: list[Any], before: list[Any], key: str) -> list[Any]:
+    """Put what a patch names in its order among the others, which keep theirs, as Kubernetes weaves the two."""
+    named = {_identity(item, key): index for index, item in enumerate(order)}
+    places = {_identity(item, key): index for index, item in enumerate(before)}
+    left = [item for item in merged if _identity(item, key) not in named]
+    right = sorted(
+        (item for item in merged if _identity(item, key) in named), key=lambda item: named[_identity(item, key)]
+    )
+    woven: list[Any] = []
+    while left and right:
+        one, other = places.get(_identity(left[0], key), -1), places.get(_identity(right[0], key), -1)
+        woven.append(left.pop(0) if 0 <= one < other else right.pop(0))
+    return woven + left + right
 
 
 def _clean(value: Any) -> Any:

@@ -72,6 +72,8 @@ def default(value: Any, schema: Any) -> None:
             absent = name not in value or (value[name] is None and not known.get("nullable"))
             if absent and "default" in known:
                 value[name] = objects.copy(known["default"])
+            elif absent and name in value:
+                del value[name]
             if name in value and name != "metadata":
                 default(value[name], known)
     additional = schema.get("additionalProperties")

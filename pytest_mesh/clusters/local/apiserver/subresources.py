@@ -18,6 +18,7 @@ from pytest_mesh.clusters.local.apiserver import (
     requests,
     writing,
 )
+from pytest_mesh.clusters.local.apiserver.decoding import Decoder
 
 if TYPE_CHECKING:
     from typing import Any
@@ -30,6 +31,23 @@ POSTED = ("token", "binding", "eviction")
 SPEC_REPLICAS, STATUS_REPLICAS = ".spec.replicas", ".status.replicas"
 
 
+TOKEN = ("TokenRequest", "authentication.k8s.io/v1", "io.k8s.api.authentication.v1.TokenRequest")
+EVICTION = ("Eviction", "policy/v1", "io.k8s.api.policy.v1.Eviction")
+BINDING = ("Binding", "v1", "io.k8s.api.core.v1.Binding")
+SCALE = ("Scale", "autoscaling/v1", "io.k8s.api.autoscaling.v1.Scale")
+
+
+def _checked(body: Json, wanted: tuple[str, str, str]) -> Json:
+    """Give a body with its types checked; raises StatusError 400 for another kind or a wrong type."""
+    kind, api_version, schema = wanted
+    version = api_version.rpartition("/")[2]
+    given, of = body.get("kind") or kind, body.get("apiVersion") or api_version
+    if (given, of) != (kind, api_version):
+        why = f'no kind "{given}" is registered for version "{of}" in scheme "pkg/runtime/scheme.go:110"'
+        raise errors.bad_request(f'{given} in version "{version}" cannot be handled as a {kind}: {why}')
+    return Decoder(kind, version).decode({**body, "kind": kind, "apiVersion": api_version}, {"$ref": schema})
+
+
 def _object(server: Server, target: Target) -> Json:
     info = target.info
     found = server.store.get(info.key, target.namespace, target.name)
@@ -40,23 +58,33 @@ def _object(server: Server, target: Target) -> Json:
 
 async def post(server: Server, target: Target, body: Json, options: WriteOptions) -> tuple[Json, list[str]]:
     """Serve ``token``, ``binding`` and ``eviction``."""
+    kinds = {"token": TOKEN, "eviction": EVICTION, "binding": BINDING}
+    body = _checked(body, kinds[target.subresource])
     if target.subresource == "token":
         return server.authenticator.request(target.namespace, target.name, body), []
     pod = _object(server, target)
     plain = replace(target, subresource="")
     if target.subresource == "eviction":
+        if body["metadata"].get("name") != target.name:
+            raise errors.bad_request("name in URL does not match name in Eviction object")
         status, warnings = await deleting.delete(server, plain, body.get("deleteOptions") or {}, options)
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
         return (status if options.dry_run else done), warnings
-    node = (body.get("target") or {}).get("name", "")
+    kind, node = (body["target"].get(name, "") for name in ("kind", "name"))
+    if kind not in ("", "Node"):
+        raise errors.StatusError(
+            500, "", f'target.kind: Unsupported value: "{kind}": supported values: "Node", "<empty>"'
+        )
     if not node:
-        raise errors.bad_request("target.name: a binding names a node")
+        raise errors.StatusError(500, "", "target.name: Required value")
     bound = pod.get("spec", {}).get("nodeName")
     if bound:
         raise errors.conflict(
             "pods/binding", "", target.name, f"pod {target.name} is already assigned to node {bound!r}"
         )
-    await writing.patch(server, plain, {"spec": {"nodeName": node}}, requests.MERGE_PATCH, options)
+    if options.dry_run:
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, []
+    server.store.put("pods", {**pod, "spec": {**pod["spec"], "nodeName": node}})
     status_target = replace(target, subresource="status")
     condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": objects.timestamp()}
     await writing.patch(
@@ -77,7 +105,9 @@ def _scale_of(target: Target, obj: Json) -> Json:
     current = jsonpaths.find(obj, paths.get("statusReplicasPath", STATUS_REPLICAS))
     status: Json = {"replicas": current[0] if current else 0}
     if paths.get("labelSelectorPath"):
-        status["selector"] = "".join(jsonpaths.find(obj, paths["labelSelectorPath"])[:1])
+        selector = "".join(jsonpaths.find(obj, paths["labelSelectorPath"])[:1])
+        if selector:
+            status["selector"] = selector
     else:
         labels = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
         status["selector"] = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
@@ -105,8 +135,13 @@ async def change_scale(
     version = (after.get("metadata") or {}).get("resourceVersion")
     if version and version != before["metadata"]["resourceVersion"]:
         raise errors.conflict(target.info.plural, target.info.group, target.name)
+    after = _checked(after, SCALE)
     replicas = (after.get("spec") or {}).get("replicas", 0)
-    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+    if replicas < 0 and target.info.custom:
+        path = target.info.scale.get("specReplicasPath", SPEC_REPLICAS)
+        cause = errors.Cause(field=path, message=f"Invalid value: {replicas}: should be a non-negative integer")
+        raise errors.invalid(target.info.kind, target.info.group, target.name, [cause])
+    if replicas < 0:
         cause = errors.Cause(
             field="spec.replicas", message=f"Invalid value: {replicas}: must be greater than or equal to 0"
         )
@@ -114,6 +149,5 @@ async def change_scale(
     change: Any = replicas
     for step in reversed(target.info.scale.get("specReplicasPath", SPEC_REPLICAS).strip(".").split(".")):
         change = {step: change}
-    plain = replace(target, subresource="")
-    written = await writing.patch(server, plain, change, requests.MERGE_PATCH, options)
+    written = await writing.patch(server, target, change, requests.MERGE_PATCH, options)
     return _scale_of(target, written.obj), written.warnings

@@ -301,3 +301,8 @@ COLUMNS: dict[str, tuple[tuple[str, Cell], ...]] = {
     "clusterroles.rbac.authorization.k8s.io": (("Created At", _crd_created),),
     "roles.rbac.authorization.k8s.io": (("Created At", _crd_created),),
 }
+
+
+def absent(_obj: Json) -> Any:
+    """Give the cell of a column that this server does not fill in."""
+    return "<none>"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pytest_mesh.clusters.local.apiserver import jsonpaths, tablecells
+from pytest_mesh.clusters.local.apiserver import builtins, jsonpaths, tablecells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,9 @@ def table(
         row: Json = {"cells": [cell(obj) for _, cell in cells]}
         if include == "Object":
             row["object"] = obj
-        elif include != "None":
+        elif include == "None":
+            row["object"] = None
+        else:
             row["object"] = {
                 "kind": "PartialObjectMetadata",
                 "apiVersion": "meta.k8s.io/v1",
@@ -49,26 +51,42 @@ def _definition(name: str, kind: str, description: str, priority: int) -> Json:
 
 @lru_cache(maxsize=256)
 def _builtin_cells(key: str) -> list[tuple[Json, Cell]]:
-    columns = tablecells.COLUMNS.get(key, (("Age", tablecells.age),))
-    named = [("Name", tablecells.name), *columns]
-    found = []
-    for title, cell in named:
-        wide = title.startswith("*")
-        text = title.lstrip("*")
-        kind = "integer" if cell in tablecells.INTEGERS else "string"
-        found.append((_definition(text, kind, f"{text} of the object", 1 if wide else 0), cell))
+    known = {title.lstrip("*"): cell for title, cell in tablecells.COLUMNS.get(key, ())}
+    known |= {"Name": tablecells.name, "Age": known.get("Age", tablecells.age), "Created At": _created}
+    columns = _recorded().get(key)
+    if columns is None:
+        names = [name for name in known if name != "Created At"]
+        columns = [
+            _definition(name, "string", f"{name} of the object", 0) for name in ("Name", *names) if name in known
+        ]
+    return [(column, known.get(column["name"], tablecells.absent)) for column in columns]
+
+
+@cache
+def _recorded() -> dict[str, list[Json]]:
+    """Give the columns of each built-in kind as a real API server declares them."""
+    found: dict[str, list[Json]] = builtins.load("columns.json.gz")
     return found
+
+
+def _created(obj: Json) -> Any:
+    return obj["metadata"].get("creationTimestamp")
 
 
 def _cells(info: ResourceInfo) -> list[tuple[Json, Cell]]:
     if not info.custom:
         return _builtin_cells(info.key)
-    found: list[tuple[Json, Cell]] = [(_definition("Name", "string", "Name of the object", 0), tablecells.name)]
+    name, age = (next(one for one in _recorded()["configmaps"] if one["name"] == title) for title in ("Name", "Age"))
+    found: list[tuple[Json, Cell]] = [(name, tablecells.name)]
     if not info.columns:
-        found.append((_definition("Age", "date", "Time since the object was created", 0), tablecells.age))
+        found.append(({**age, "type": "date"}, tablecells.age))
     for column in info.columns:
         definition = _definition(
-            column["name"], column["type"], column.get("description", ""), column.get("priority", 0)
+            column["name"],
+            column["type"],
+            column.get("description")
+            or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
+            column.get("priority", 0),
         )
         definition["format"] = column.get("format", "")
         found.append((definition, _custom_cell(column)))

@@ -121,7 +121,7 @@ def _string(value: str, schema: Any, path: str, body: str) -> Iterator[Cause]:
         yield _bad(path, value, f"{body} should match '{pattern}'")
     name = schema.get("format")
     if name in _FORMATS and not _FORMATS[name](value):
-        yield _bad(path, value, f"{body} must be of type {name}: {_shown(value)}")
+        yield _bad(path, value, f"{body} must be of type {name}: {_shown(value)}", TYPE_INVALID)
 
 
 @lru_cache(maxsize=4096)
@@ -155,7 +155,7 @@ def _array(value: list[Any], schema: Any, path: str, body: str) -> Iterator[Caus
     if limit is not None and len(value) > limit:
         yield Cause(field=path, message=f"Too many: {len(value)}: must have at most {limit} items", reason=TOO_MANY)
     if len(value) < schema.get("minItems", 0):
-        yield _bad(path, value, f"{body} should have at least {schema['minItems']} items")
+        yield _bad(path, len(value), f"{body} should have at least {schema['minItems']} items")
     items = schema.get("items")
     if isinstance(items, dict):
         for index, item in enumerate(value):
@@ -189,7 +189,7 @@ def _object(value: dict[str, Any], schema: Any, path: str, body: str) -> Iterato
     if limit is not None and len(value) > limit:
         yield Cause(field=path, message=f"Too many: {len(value)}: must have at most {limit} items", reason=TOO_MANY)
     if len(value) < schema.get("minProperties", 0):
-        yield _bad(path, value, f"{body} should have at least {schema['minProperties']} properties")
+        yield _bad(path, len(value), f"{body} should have at least {schema['minProperties']} properties")
     properties = schema.get("properties") or {}
     additional = schema.get("additionalProperties")
     for name, inner in value.items():

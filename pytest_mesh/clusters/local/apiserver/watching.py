@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pytest_mesh.clusters.local.apiserver import conversion, errors, reading, requests, tables
+from pytest_mesh.clusters.local.apiserver.store import Item
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.requests import Target
     from pytest_mesh.clusters.local.apiserver.selectors import Predicate
     from pytest_mesh.clusters.local.apiserver.server import Server
-    from pytest_mesh.clusters.local.apiserver.store import Event, Item
+    from pytest_mesh.clusters.local.apiserver.store import Event
     from pytest_mesh.contracts import Json
 
 BOOKMARK_EVERY = 30.0
@@ -50,7 +51,10 @@ class Watch:
         self._bookmarks = requests.is_true(query.get("allowWatchBookmarks", ""))
         self._initial = query.get("sendInitialEvents", "")
         self._initial_end = False
-        self._version = reading.parse_version(query.get("resourceVersion", ""))
+        try:
+            self._version = reading.parse_version(query.get("resourceVersion", ""))
+        except errors.StatusError as error:
+            raise errors.StatusError(500, "", error.message.removeprefix("invalid resource version: ")) from error
         seconds = requests.number(query, "timeoutSeconds")
         self._lasts = float(seconds) if seconds else LONGEST * (1 + random.random())  # noqa: S311 - spreads the load
         self._check(query)
@@ -124,6 +128,11 @@ class Watch:
             if not before and not after:
                 return
             kind = "ADDED" if not before else "MODIFIED" if after else "DELETED"
+            if kind == "DELETED" and event.type != "DELETED" and event.old is not None:
+                # It left the selection: it is shown as it last was in it, in the version in which it left.
+                was = event.old.obj
+                metadata = {**was["metadata"], "resourceVersion": str(item.version)}
+                item = Item({**was, "metadata": metadata}, item.version)
         yield self._line(kind, item)
 
     def _line(self, kind: str, item: Item) -> bytes:

@@ -16,14 +16,17 @@ from pytest_mesh.clusters.local.apiserver import (
     deleting,
     errors,
     fieldsets,
+    jsontext,
     lifecycle,
     objects,
     ownership,
     patches,
+    plugins,
     preparing,
     requests,
     services,
     strategic,
+    unwritable,
 )
 from pytest_mesh.clusters.local.apiserver.ownership import Manager
 
@@ -65,21 +68,29 @@ async def _create(
     server: Server, target: Target, body: Json, options: WriteOptions, *, applied: _Applied | None
 ) -> Written:
     info, namespace = target.info, target.namespace
-    lifecycle.refuse_unsupported(info)
-    warnings = lifecycle.cautions(info)
+    if info.custom:
+        definition = server.store.get(deleting.CRDS, "", info.key)
+        if definition is not None and definition["metadata"].get("deletionTimestamp"):
+            raise errors.forbidden(
+                info.plural, info.group, "", "create not allowed while custom resource definition is terminating"
+            )
+    warnings = lifecycle.cautions(info, body)
     preparing.check_identity(info, body, namespace, target.name)
     obj, unknown = preparing.decode(info, body)
     warnings += preparing.unknown_fields(info, unknown, options.validation)
     _name(info, obj)
+    server.authorizer.check_escalation(options.user, info.key, obj, namespace)
     if info.namespaced:
         lifecycle.check_namespace(server.store, info, namespace, obj["metadata"]["name"])
     name = obj["metadata"]["name"]
-    if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
-        raise errors.bad_request("resourceVersion should not be set on objects to be created")
+    if applied is None and obj["metadata"].get("resourceVersion") not in (None, "", "0"):
+        raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     lifecycle.begin(info, obj)
     preparing.fill_in(info, obj)
-    warnings += preparing.check(info, obj, None)
     obj = _own(info, None, obj, options, "", applied)
+    plugins.admit(server.store, info, obj)
+    warnings += preparing.check(info, obj, None)
+    lifecycle.refuse_unsupported(info)
     admitted, more = await server.admission.admit(
         "CREATE",
         info,
@@ -98,11 +109,19 @@ async def _create(
         raise errors.already_exists(info.plural, info.group, name)
     if info.key == "services":
         services.allocate(server.store, obj, None)
+    shown = None
+    if info.kind == "CustomResourceDefinition":
+        customdefinitions.begin(obj)
+        shown = objects.copy(obj)
     if options.dry_run:
         return Written(conversion.served(obj, info), warnings, created=True)
-    if info.kind == "CustomResourceDefinition":
+    if shown is not None:
         customdefinitions.establish(server.registry, obj)
     item = server.store.put(info.key, conversion.stored(obj, info))
+    if shown is not None:
+        # What its author sees is the definition that is not established yet.
+        shown["metadata"]["resourceVersion"] = str(item.version)
+        return Written(shown, warnings, created=True)
     return Written(conversion.served(item.obj, info), warnings, created=True)
 
 
@@ -123,12 +142,12 @@ async def replace(server: Server, target: Target, body: Json, options: WriteOpti
     """Store a whole new form of an object or of its status."""
     preparing.check_identity(target.info, body, target.namespace, target.name)
     info, version = target.info, body["metadata"].get("resourceVersion")
-    if not version and info.custom and not target.subresource:
+    if not version and info.custom:
         cause = errors.Cause(
             field="metadata.resourceVersion", message="Invalid value: 0: must be specified for an update"
         )
-        raise errors.invalid(info.kind, info.group, target.name, [cause])
-    return await _update(server, target, options, lambda _old: body, conditional=bool(version), strict=True)
+        raise errors.invalid(info.plural, info.group, target.name, [cause])
+    return await _update(server, target, options, lambda _old: body, conditional=bool(version))
 
 
 async def patch(server: Server, target: Target, body: Any, content_type: str, options: WriteOptions) -> Written:
@@ -145,29 +164,48 @@ async def patch(server: Server, target: Target, body: Any, content_type: str, op
     def change(old: Json) -> Json:
         if kind == requests.JSON_PATCH:
             return patches.json_patch(old, body)
+        if body is None and kind == requests.STRATEGIC_PATCH:
+            return old
+        if body is None:
+            raise errors.bad_request("Invalid JSON Patch")
         if not isinstance(body, dict):
-            raise errors.bad_request("error decoding patch: an object is expected")
+            start = "" if kind == requests.STRATEGIC_PATCH else "error decoding patch: "
+            what = jsontext.kind_of(body)
+            raise errors.bad_request(
+                f"{start}json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
+            )
         if kind == requests.MERGE_PATCH:
             merged: Json = patches.merge_patch(old, body)
             return merged
         return strategic.strategic_merge(old, body, info.schema)
 
     stated = isinstance(body, dict) and bool((body.get("metadata") or {}).get("resourceVersion"))
-    return await _update(server, target, options, change, conditional=stated, strict=True)
+    return await _update(server, target, options, change, conditional=stated, patched=True)
 
 
 async def _apply(server: Server, target: Target, body: Any, options: WriteOptions) -> Written:
     info = target.info
-    if not isinstance(body, dict):
-        raise errors.bad_request("error decoding patch: an applied configuration is an object")
-    if not (body.get("kind") and body.get("apiVersion")):
-        raise errors.bad_request("apiVersion and kind must be set in an applied configuration")
+    if not isinstance(body, dict | None):
+        why = f"json: cannot unmarshal {jsontext.kind_of(body)} into Go value of type map[string]interface {{}}"
+        raise errors.bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
+    version, named = (body or {}).get("apiVersion") or "", (body or {}).get("kind") or ""
+    if (version, named) != (info.api_version, info.kind):
+        shown = version if "/" in version else f"/{version}"
+        raise errors.bad_request(f"invalid object type: {shown}, Kind={named}")
+    body = body or {}
     body = objects.copy(body)
     preparing.check_identity(info, body, target.namespace, target.name)
     if body["metadata"].get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
-    config, unknown = preparing.decode(info, body, with_defaults=False)
-    warnings = preparing.unknown_fields(info, unknown, options.validation)
+    try:
+        config, unknown = preparing.decode(info, body, with_defaults=False)
+    except errors.StatusError as error:
+        raise unwritable.untyped(info, target, error.message.rpartition(": ")[2]) from error
+    if unknown:
+        raise unwritable.untyped(info, target, f".{unknown[0]}: field not declared in schema")
+    if (again := fieldsets.duplicate(config, info.schema)) is not None:
+        raise unwritable.untyped(info, target, again)
+    warnings: list[str] = []
     if info.has_status:
         if target.subresource == "status":
             config = {name: config[name] for name in config if name in ("apiVersion", "kind", "metadata", "status")}
@@ -187,9 +225,7 @@ async def _apply(server: Server, target: Target, body: Any, options: WriteOption
         written = await _create(server, target, objects.copy(config), options, applied=applied)
     else:
         stated = bool(config["metadata"].get("resourceVersion"))
-        written = await _update(
-            server, target, options, lambda _old: config, conditional=stated, strict=False, applied=applied
-        )
+        written = await _update(server, target, options, lambda _old: config, conditional=stated, applied=applied)
     return Written(written.obj, warnings + written.warnings, written.created)
 
 
@@ -200,7 +236,7 @@ async def _update(
     change: Callable[[Json], Json],
     *,
     conditional: bool,
-    strict: bool,
+    patched: bool = False,
     applied: _Applied | None = None,
 ) -> Written:
     info = target.info
@@ -213,21 +249,35 @@ async def _update(
         if applied is not None:
             new = _merged(info, old, applied, options, target.subresource)
             stated = applied.config["metadata"].get("resourceVersion")
+            new, _ = preparing.decode(info, new)
         else:
-            new = dict(change(old))
-            preparing.check_identity(info, new, target.namespace, target.name)
+            changed = dict(change(old))
+            try:
+                new, warnings = _read(info, changed, target, options)
+            except errors.StatusError as error:
+                raise unwritable.unpatchable(changed, error) if patched and error.code == 400 else error from error
             stated = new["metadata"].get("resourceVersion")
-        if conditional and stated and stated != old["metadata"]["resourceVersion"]:
+            if patched and new["metadata"].get("uid") not in (None, old["metadata"]["uid"]):
+                cause = errors.Cause(
+                    field="metadata.uid", message=f'Invalid value: "{new["metadata"]["uid"]}": field is immutable'
+                )
+                raise errors.invalid(info.kind, info.group, target.name, [cause, cause])
+        if stated and not stated.isdigit():
+            raise errors.StatusError(500, "", f'strconv.ParseUint: parsing "{stated}": invalid syntax')
+        if stated not in (None, "", "0") and stated != old["metadata"]["resourceVersion"]:
             raise errors.conflict(info.plural, info.group, target.name)
-        new, unknown = preparing.decode(info, new)
-        if strict:
-            warnings += preparing.unknown_fields(info, unknown, options.validation)
+        forgotten = applied is None and changed.get("metadata", {}).get("managedFields") in ([], [{}])
         new = lifecycle.carry_over(info, old, new, target.subresource)
+        server.authorizer.check_escalation(options.user, info.key, new, target.namespace)
         preparing.fill_in(info, new)
         if info.key == "services":
             services.allocate(server.store, new, old)
+        if forgotten or (applied is None and not old["metadata"].get("managedFields")):
+            # Who manages what is forgotten until the next apply.
+            new["metadata"].pop("managedFields", None)
+        else:
+            new = _own(info, old, new, options, target.subresource, applied)
         warnings += preparing.check(info, new, old)
-        new = _own(info, old, new, options, target.subresource, applied)
         admitted, more = await server.admission.admit(
             "UPDATE",
             info,
@@ -246,6 +296,13 @@ async def _update(
             continue
         return Written(_keep(server, info, old, new, options), warnings + more)
     raise errors.conflict(info.plural, info.group, target.name)
+
+
+def _read(info: ResourceInfo, obj: Json, target: Target, options: WriteOptions) -> tuple[Json, list[str]]:
+    """Give a changed object with its types checked, and warnings about unknown fields; raises StatusError 400."""
+    preparing.check_identity(info, obj, target.namespace, target.name)
+    decoded, unknown = preparing.decode(info, obj)
+    return decoded, preparing.unknown_fields(info, unknown, options.validation)
 
 
 def _merged(info: ResourceInfo, old: Json, applied: _Applied, options: WriteOptions, subresource: str) -> Json:
@@ -273,7 +330,9 @@ def _own(
     owners = ownership.read(new if old is None or new["metadata"].get("managedFields") is not None else old)
     if old is None and applied is None and owners:
         owners = {}
-    difference = ownership.compare(old, new, info.schema)
+    difference = ownership.compare(old, new, info.schema).without(_reset(info, subresource))
+    if info.key == "namespaces":
+        difference = difference.without("f:status" if not subresource else "")
     operation = "Update" if applied is None else "Apply"
     writer = Manager(name=options.manager, operation=operation, api_version=info.api_version, subresource=subresource)
     time = objects.timestamp()
@@ -284,7 +343,18 @@ def _own(
             raise conflict
         owners = ownership.note_apply(owners, writer, applied.fields, difference, time)
     new["metadata"]["managedFields"] = ownership.write(owners)
+    if not owners:
+        del new["metadata"]["managedFields"]
     return new
+
+
+def _reset(info: ResourceInfo, subresource: str) -> str:
+    """Give the field whose changes nobody owns by this write, because the server says itself what it is."""
+    if info.key == "namespaces" and not subresource:
+        return "f:spec"
+    if not info.has_status:
+        return ""
+    return "f:spec" if subresource == "status" else "f:status"
 
 
 def _after_admission(info: ResourceInfo, sent: Json, admitted: Json | None, old: Json | None) -> Json:
