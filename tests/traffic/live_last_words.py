@@ -12,7 +12,7 @@ import pytest
 from pytest_mesh.contracts import Request
 from pytest_mesh.failures import Infrastructure
 
-SLOW = Request(url="http://reviews/", headers=(("x-mesh-delay", "8"),), timeout=20.0)
+SLOW = Request(url="http://reviews/", headers=(("x-mesh-delay", "40"),), timeout=60.0)
 
 
 KILL = """
