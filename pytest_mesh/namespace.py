@@ -5,7 +5,6 @@ It waits for what it makes; what it made goes with the namespace.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from pytest_mesh.failures import Infrastructure, MeshFailure, Refused, hidden
 from pytest_mesh.kube import Execution, Kube, KubeError
 from pytest_mesh.last_words import check_workloads, last_words
 from pytest_mesh.record import Record
+from pytest_mesh.refusals import refuses_document
 from pytest_mesh.report.redaction import secret_values
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.traffic.client import Client
@@ -26,8 +26,6 @@ from pytest_mesh.traffic.proxies import Proxy
 __tracebackhide__ = hidden
 
 T = TypeVar("T")
-
-_FORBIDDEN = re.compile(r'is forbidden: User "[^"]*" cannot ')
 
 CONTROL_SECONDS = 30.0
 """Budget of a control call that waits for no traffic."""
@@ -351,10 +349,9 @@ class MeshNamespace:
                     self._standing[_key(document)] = document
             except KubeError as error:
                 where = f"{document['kind']} {document['metadata']['name']} ({origin})"
-                # RBAC's own refusal is this account's want of rights; a webhook's, which may be a 403 too, is the mesh's.
-                if error.status >= 500 or error.status == 401 or _FORBIDDEN.search(error.message):
-                    raise Infrastructure(f"{where}: {error.message}") from error
-                raise Refused(f"{where} is refused: {error.message}") from error
+                if refuses_document(error):
+                    raise Refused(f"{where} is refused: {error.message}") from error
+                raise Infrastructure(f"{where}: {error.message}") from error
         return applied
 
     def _of_revision(self, document: Json) -> Json:
