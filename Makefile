@@ -139,6 +139,9 @@ commands-live: debian $(STAMP) ## The commands against a running mesh; istioctl'
 istioctl-agreement: debian $(STAMP) ## Tables and findings of refmesh beside a real istioctl (MESH_ISTIO_BIN or PATH; skipped without it)
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_istioctl.py' $(ARGS)
 
+traffic-live: debian $(STAMP) ## A workload that dies in mid-batch, on the embedded cluster: infrastructure with its last words
+	$(BIN)/pytest tests/traffic --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference $(ARGS)
+
 validation-live: debian $(STAMP) ## Bad documents against the running mesh; istioctl and kube-apiserver where MESH_ISTIO_BIN, MESH_KUBE_APISERVER, MESH_ETCD name them
 	$(BIN)/pytest tests/reference/validation --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
 
