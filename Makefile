@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh pages pages-fresh screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh pages pages-fresh screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers traffic-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
