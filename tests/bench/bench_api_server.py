@@ -98,7 +98,10 @@ class Client:
         return answer.status
 
     def watch(self, path: str) -> http.client.HTTPResponse:
-        self._connection.request("GET", f"{path}?watch=true", None, self._headers)
+        """Follow what happens from here on."""
+        self._connection.request("GET", f"{path}?limit=1", None, self._headers)
+        version = json.loads(self._connection.getresponse().read())["metadata"]["resourceVersion"]
+        self._connection.request("GET", f"{path}?watch=true&resourceVersion={version}", None, self._headers)
         return self._connection.getresponse()
 
 
@@ -120,7 +123,7 @@ def latency(url: str, token: str) -> tuple[float, float]:
 
         def read() -> None:
             for line in iter(stream.readline, b""):
-                name = json.loads(line)["object"]["metadata"]["name"]
+                name = json.loads(line)["object"]["metadata"].get("name", "")
                 if name.startswith("w"):
                     seen[name] = time.monotonic()
                     arrived.release()
