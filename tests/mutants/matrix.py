@@ -32,6 +32,7 @@ Verdicts = Mapping[str, str]
 @click.option("--layer", type=click.Choice(patching.LAYERS), help="Mutants of one layer only.")
 @click.option("--report", default=".mesh/mutants.json", show_default=True, type=click.Path(dir_okay=False))
 @click.option("--cluster-name", default="mutants", show_default=True)
+@click.option("--page", default="", metavar="SENTENCE", help="Write docs/mutants.md; the sentence says when and where.")
 @click.option(
     "--behind",
     default=str(running.REFERENCE),
@@ -39,7 +40,7 @@ Verdicts = Mapping[str, str]
     help="Implementation file of the mesh behind the mutating proxy (default: the reference's).",
 )
 def main(
-    names: tuple[str, ...], *, full: bool, layer: str | None, report: str, cluster_name: str, behind: Path
+    names: tuple[str, ...], *, full: bool, layer: str | None, report: str, cluster_name: str, page: str, behind: Path
 ) -> None:
     """Run mutants (default: all) and judge the suite by them."""
     catalogue = patching.load()
@@ -69,6 +70,11 @@ def main(
     path.parent.mkdir(parents=True, exist_ok=True)
     found = {name: {**asdict(run), "output": ""} for name, run in matrix.items()}
     path.write_text(json.dumps(found, indent=1, sort_keys=True))
+    if page:
+        from page import PAGE
+        from page import page as written
+
+        PAGE.write_text(written(catalogue, matrix, page))
     _print_matrix(matrix)
     survived = [line for mutant in chosen for line in survivors(mutant, matrix[mutant.id])]
     whole = not names and layer is None
