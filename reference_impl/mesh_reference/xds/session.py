@@ -146,8 +146,12 @@ class Session:
             logger.debug("%s asked for %s, of which there is nothing", self.proxy.id, type_url)
             return
         subscription = self.subscriptions.setdefault(type_url, Subscription(type_url=type_url))
+        awaited = subscription.awaits(request.response_nonce)
+        if not awaited:
+            told = "%s answers %s nonce %r, not outstanding (a replay, or of another stream): no answer"
+            logger.warning(told, self.proxy.id, SHORT[type_url].upper(), request.response_nonce)
         asked = self.dialect.receive(subscription, request)
-        if request.HasField("error_detail"):
+        if awaited and request.HasField("error_detail"):
             metrics.REJECTS.labels(SHORT[type_url]).inc()
             logger.error(
                 "%s refused %s version %s: %s",

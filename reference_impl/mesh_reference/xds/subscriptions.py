@@ -5,6 +5,7 @@ Names, nonces, versions, ACK and NACK, for the state of the world and for delta.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from mesh_reference.xds.resources import Encoded
 
 WILDCARD = "*"
+OUTSTANDING = 1000
+"""Responses of one type that may wait for their answers; of more the oldest are forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +57,20 @@ class Subscription:
     refused: set[str] = field(default_factory=set)
     """Resources that were found to be what the proxy refused; each stays until another version of it is sent."""
 
+    outstanding: deque[str] = field(default_factory=lambda: deque(maxlen=OUTSTANDING))
+    """Nonces that an answer may have: the last one that was answered, and those sent since."""
+
     def note_sent(self, nonce: str, version: str) -> None:
         self.nonce, self.version = nonce, version
+        self.outstanding.append(nonce)
+
+    def awaits(self, nonce: str) -> bool:
+        """Whether an answer with this nonce may come: answers come in the order of responses, so none to one before the last."""
+        if nonce and nonce not in self.outstanding:
+            return False
+        while nonce and self.outstanding[0] != nonce:
+            self.outstanding.popleft()
+        return True
 
     def receive_state(self, request: discovery_pb2.DiscoveryRequest, *, whole: bool) -> Asked | None:
         """A request of the state-of-the-world protocol. ``whole``: no names mean all (clusters, listeners).

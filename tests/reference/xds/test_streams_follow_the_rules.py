@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -113,6 +114,74 @@ def test_an_ack_gets_no_answer_and_a_change_comes_with_a_new_nonce() -> None:
         assert status.syncz(istiod.hub)[0]["route_acked"] == second.nonce
 
     play(script)
+
+
+@pytest.mark.parametrize("stale", ["an older response's", "of another stream"])
+def test_a_replayed_nonce_is_told_in_the_log_and_ignored_and_the_next_good_request_answered(
+    caplog: pytest.LogCaptureFixture, stale: str
+) -> None:
+    async def script(kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel)
+        await client.ask(ROUTE, NODE, resource_names=["80"])
+        first = await client.read()
+        await client.ask(ROUTE, resource_names=["80"], response_nonce=first.nonce)
+        kube.put(virtual_service("a", ["reviews"], [{"directResponse": {"status": 418}}]))
+        second = await client.read()
+        await client.ask(ROUTE, resource_names=["80"], response_nonce=second.nonce)
+        nonce = first.nonce if stale == "an older response's" else "of-another-stream.1"
+        await client.ask(ROUTE, resource_names=["81"], response_nonce=nonce)
+        await client.ask(ROUTE, resource_names=["81"], response_nonce=nonce, error_detail={"code": 3, "message": "no"})
+        async with asyncio.timeout(1):
+            await client.ask(ROUTE, resource_names=["80", "82"], response_nonce=second.nonce)
+            answer = await client.read()
+        assert answer.nonce not in {first.nonce, second.nonce}
+        assert istiod.hub is not None
+        (entry,) = status.syncz(istiod.hub)
+        assert (entry["route_acked"], entry["rejections"]) == (second.nonce, {})
+        told = [line for line in caplog.messages if "not outstanding" in line]
+        assert [repr(nonce) in line and NODE["id"].split("~")[2] in line for line in told] == [True, True]
+
+    with caplog.at_level(logging.WARNING, logger="mesh_reference.xds.session"):
+        play(script)
+
+
+def test_a_replayed_refusal_of_the_delta_protocol_refuses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel, delta=True)
+        await client.ask(CLUSTER, NODE)
+        first = await client.read()
+        await client.ask(CLUSTER, response_nonce=first.nonce)
+        kube.put(service("late", "10.96.0.8"))
+        second = await client.read()
+        await client.ask(CLUSTER, response_nonce=second.nonce)
+        await client.ask(CLUSTER, response_nonce=first.nonce, error_detail={"code": 3, "message": "no"})
+        async with asyncio.timeout(1):
+            await client.ask(ENDPOINT, resource_names_subscribe=[ALL])
+            assert [made.name for made in (await client.read()).resources] == [ALL]
+        assert istiod.hub is not None
+        (entry,) = status.syncz(istiod.hub)
+        assert (entry["cluster_acked"], entry["rejections"]) == (second.nonce, {})
+        assert sum("not outstanding" in line for line in caplog.messages) == 1
+
+    with caplog.at_level(logging.WARNING, logger="mesh_reference.xds.session"):
+        play(script)
+
+
+def test_a_response_that_a_newer_one_has_overtaken_may_be_answered(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel, delta=True)
+        await client.ask(CLUSTER, NODE)
+        first = await client.read()
+        kube.put(service("late", "10.96.0.8"))
+        second = await client.read()
+        for nonce in (first.nonce, second.nonce):
+            await client.ask(CLUSTER, response_nonce=nonce)
+        await client.ask(ENDPOINT, resource_names_subscribe=[ALL])
+        await client.read()
+        assert [line for line in caplog.messages if "not outstanding" in line] == []
+
+    with caplog.at_level(logging.WARNING, logger="mesh_reference.xds.session"):
+        play(script)
 
 
 def test_a_nack_is_not_answered_and_stays_until_a_later_version_is_taken() -> None:
@@ -232,17 +301,32 @@ def test_a_node_that_is_no_sidecar_is_refused_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "claims", "code"),
+    ("token", "claims", "code", "told"),
     [
-        ("good", TESTER, None),
-        ("good", {**TESTER, "NAMESPACE": "bank"}, grpc.StatusCode.PERMISSION_DENIED),
-        ("good", {**TESTER, "SERVICE_ACCOUNT": "admin"}, grpc.StatusCode.PERMISSION_DENIED),
-        ("other pod", TESTER, grpc.StatusCode.PERMISSION_DENIED),
-        ("wrong", TESTER, grpc.StatusCode.UNAUTHENTICATED),
+        ("good", TESTER, None, ""),
+        (
+            "good",
+            {**TESTER, "NAMESPACE": "bank"},
+            grpc.StatusCode.PERMISSION_DENIED,
+            "the caller is shop/tester, the node claims bank/tester",
+        ),
+        (
+            "good",
+            {**TESTER, "SERVICE_ACCOUNT": "admin"},
+            grpc.StatusCode.PERMISSION_DENIED,
+            "the caller is shop/tester, the node claims shop/admin",
+        ),
+        (
+            "other pod",
+            TESTER,
+            grpc.StatusCode.PERMISSION_DENIED,
+            "the caller is pod tester-2 of shop/tester, the node claims tester-1.shop",
+        ),
+        ("wrong", TESTER, grpc.StatusCode.UNAUTHENTICATED, "the token is not valid"),
     ],
 )
 def test_on_the_tls_port_a_token_speaks_for_its_own_proxy_only(
-    token: str, claims: dict[str, str], code: grpc.StatusCode | None
+    caplog: pytest.LogCaptureFixture, token: str, claims: dict[str, str], code: grpc.StatusCode | None, told: str
 ) -> None:
     async def run() -> None:
         kube = mesh()
@@ -266,8 +350,16 @@ def test_on_the_tls_port_a_token_speaks_for_its_own_proxy_only(
                     # A write into a refused stream fails in its own way; the stream knows why it was refused.
                     failure = await client.call.code()
                 assert failure == code
+                async with asyncio.timeout(1):
+                    again = Client(channel, metadata=(("authorization", "Bearer good"),))
+                    await again.ask(CLUSTER, {**NODE, "metadata": TESTER})
+                    assert (await again.read()).type_url == CLUSTER
 
-    asyncio.run(run())
+    with caplog.at_level(logging.WARNING, logger="mesh_reference.xds.server"):
+        asyncio.run(run())
+    refused = [line for line in caplog.messages if line.startswith("refused ipv4:127.0.0.1")]
+    assert len(refused) == bool(code)
+    assert all(told in line for line in refused)
 
 
 def test_the_pages_tell_who_is_connected_and_what_is_not_served() -> None:
