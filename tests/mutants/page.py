@@ -31,14 +31,16 @@ def page(catalogue: Mapping[str, patching.Mutant], results: Results, ran: str) -
     mutants = list(catalogue.values())
     wanted = [one for one in mutants if not one.equivalent]
     killed = [one for one in wanted if one.id in results and not matrix.survivors(one, results[one.id])]
-    others = [one for one in wanted if one not in killed]
+    unrun = [one for one in wanted if one.id not in results]
+    survive = len(wanted) - len(killed) - len(unrun)
     lines = [
         "# Broken meshes: what the suite finds",
         "",
         "Written by `tests/mutants/page.py` from the catalogue and a run of `make mutants`; not by hand.",
         "",
-        f"{ran} {len(mutants)} mutants: {len(wanted)} to be killed, of which {len(killed)} are killed and {len(others)} are not;",
-        f"{len(mutants) - len(wanted)} equivalent. Each mutant runs the checks that it is declared to be killed by",
+        ran,
+        f"{len(mutants)} mutants: {len(wanted)} to be killed, of which {len(killed)} are killed, {survive} survive and {len(unrun)} were not",
+        f"run then; {len(mutants) - len(wanted)} equivalent. Each mutant runs the checks that it is declared to be killed by",
         "(`make mutants`), or the whole suite (`--full`, nightly). A check that no mutant kills fails the target.",
         "",
         *_pushes(wanted, results),

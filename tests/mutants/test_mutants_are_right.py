@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import matrix  # noqa: E402 - found by the line above
+import failures  # noqa: E402 - found by the line above
+import matrix  # noqa: E402
 import patching  # noqa: E402
 import running  # noqa: E402
+
+from mesh_conformance.catalogue import FEATURES  # noqa: E402
 
 CATALOGUE = patching.load()
 
@@ -112,3 +116,28 @@ def test_an_equivalent_mutant_that_a_check_finds_is_told():
 
     assert mutant.equivalent
     assert len(matrix.survivors(mutant, running.Run(verdicts=seen))) == len(mutant.spares)
+
+
+def test_the_page_of_mutants_tells_of_the_catalogues_own_and_of_most_of_them():
+    text = (HERE.parents[1] / "docs" / "mutants.md").read_text()
+    told = re.findall(r"^\| `([\w-]+)` \| ([^|]*) \|", text, flags=re.MULTILINE)
+
+    assert {name for name, _ in told} - set(CATALOGUE) == set()
+    assert len(told) >= 100
+    for name, second in told:
+        assert second == (CATALOGUE[name].says if CATALOGUE[name].equivalent else CATALOGUE[name].row)
+
+
+def test_the_page_of_failures_shows_mutants_that_the_catalogue_has_as_the_suite_tells_of_them():
+    text = (HERE.parents[1] / "docs" / "failures.md").read_text()
+    features = {one.id: one for one in FEATURES}
+
+    assert {one.profile for one in failures.SHOWN} == {one.profile for one in FEATURES}
+    for one in failures.SHOWN:
+        assert one.check in CATALOGUE[one.mutant].kills
+        head = f"## {one.profile}: {CATALOGUE[one.mutant].says}\n\nMutant `{one.mutant}`, check `{one.check}`:\n"
+        story = text.split(head)[1].split("\n## ")[0]
+        assert re.search(r"^E +\S", story, flags=re.MULTILINE)
+        (feature,) = re.findall(r"^(\w+) \([A-Z-]+, \w+\)", story, flags=re.MULTILINE)
+        assert f"{feature} ({one.profile}, {features[feature].level}): {features[feature].title}" in story
+        assert features[feature].link in story
