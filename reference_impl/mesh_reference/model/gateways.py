@@ -112,6 +112,11 @@ def _server(fields: Fields, namespace: str) -> Server | None:
 def _tls(fields: Fields) -> ServerTls | None:
     """None when the certificates are where this control plane does not look: then the server is left out."""
     mode = fields.get("mode", "PASSTHROUGH")
+    if mode == "AUTO_PASSTHROUGH":
+        fields.unsupported(
+            "mode", "the server is left out: it leads from other networks to clusters, and this is one network"
+        )
+        return None
     for key in ("credentialName", "credentialNames", "tlsCertificates", "caCertCredentialName"):
         fields.unsupported(key, "the server is left out; name serverCertificate and privateKey, files of the gateway")
         if key in fields:

@@ -10,6 +10,7 @@ from memory_kube import endpoint_slice, pod, resource, service, virtual_service
 from mesh_of import configuration, index_of, listener, listeners
 
 from mesh_reference.model.proxies import Proxy, UnknownNode, read_node
+from mesh_reference.settings import Settings
 from mesh_reference.xds.configuration import Configuration
 from mesh_reference.xds.resources import LISTENER, ROUTE
 
@@ -133,6 +134,14 @@ def test_a_gateway_for_other_pods_and_one_with_certificates_elsewhere_do_not_sho
     index = index_of(*BASE, gateway(server("HTTPS", 443, mode="SIMPLE", credentialName="cert")))
     (problems,) = index.problems.values()
     assert "credentialName is not supported" in problems[0].text
+
+
+def test_a_server_between_networks_is_left_out_and_named() -> None:
+    index = index_of(*BASE, gateway(server("TLS", 443, ("*.local",), mode="AUTO_PASSTHROUGH"), server()))
+    (problem,) = index.problems["Gateway", "shop", "gw"]
+    assert problem.served
+    assert "spec.servers[0].tls.mode is not supported: the server is left out" in problem.text
+    assert listeners(Configuration(index.snapshot(), Settings()), EDGE) == {"0.0.0.0_8080"}  # S11
 
 
 def test_a_node_is_a_sidecar_or_a_router() -> None:
