@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mesh_reference.agent import workload_keys
+from mesh_reference.agent.workload_keys import KeyKind, KeyKindError
 from mesh_reference.errors import MeshError
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class AgentSettings:
     """SECRET_GRACE_PERIOD_RATIO: share of its life left when a certificate is replaced."""
     grace_jitter: float = 0.01
     """SECRET_GRACE_PERIOD_RATIO_JITTER: spread to either side, so that not all pods renew at once (IST-ROT)."""
+    key_kind: KeyKind = field(default_factory=KeyKind)
+    """ECC_SIGNATURE_ALGORITHM, ECC_CURVE, WORKLOAD_RSA_KEY_SIZE: what the certificates' keys are."""
     file_mounted: bool = False
     """FILE_MOUNTED_CERTS: certificates come from files; the certificate service is not asked."""
     answers_names: bool = False
@@ -157,6 +161,7 @@ def read(
         svid_ttl_seconds=seconds(variables.get("SECRET_TTL") or "24h", "SECRET_TTL"),
         grace_ratio=_number(variables, "SECRET_GRACE_PERIOD_RATIO", 0.5),
         grace_jitter=_number(variables, "SECRET_GRACE_PERIOD_RATIO_JITTER", 0.01),
+        key_kind=_key_kind(variables),
         file_mounted=variables.get("FILE_MOUNTED_CERTS", "false").lower() == "true",
         # Zero means "all cores" to Istio; beside a test's pods one worker is what the machine can give.
         concurrency=concurrency or int(config.get("concurrency") or 1),
@@ -203,6 +208,13 @@ def _cluster_domain(dns_suffix: str) -> str:
         return "cluster.local"
     _, found, domain = dns_suffix.partition(".svc.")
     return domain if found else dns_suffix
+
+
+def _key_kind(variables: Mapping[str, str]) -> KeyKind:
+    try:
+        return workload_keys.read(variables)
+    except KeyKindError as error:
+        raise AgentError(str(error)) from error
 
 
 def _json(variables: Mapping[str, str], name: str) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh_reference.agent import rotation
 from mesh_reference.agent.environment import AgentError
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from mesh_reference.agent.environment import AgentSettings
     from mesh_reference.agent.upstream import Upstream
+    from mesh_reference.agent.workload_keys import WorkloadKey
 
 logger = logging.getLogger(__name__)
 
@@ -143,8 +143,13 @@ class WorkloadCertificates(HeldCertificate):
             seen = found or seen
             await asyncio.sleep(FOLLOW_SECONDS)
 
+    async def _fresh_key(self) -> WorkloadKey:
+        """Make another key for each certificate; one of RSA takes so long that the SDS streams would wait for it."""
+        kind = self._settings.key_kind
+        return await asyncio.to_thread(kind.fresh) if kind.rsa_bits else kind.fresh()
+
     async def _fetch(self) -> WorkloadCertificate:
-        key = ec.generate_private_key(ec.SECP256R1())  # a fresh one each time
+        key = await self._fresh_key()
         csr = (
             x509.CertificateSigningRequestBuilder()
             .subject_name(x509.Name([]))

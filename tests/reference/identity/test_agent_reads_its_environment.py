@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mesh_reference.agent import bootstrap, environment
 
@@ -50,6 +52,45 @@ def test_the_pods_annotation_overrides_the_proxy_config():
     )
     assert settings.concurrency == 3
     assert settings.svid_ttl_seconds == 30
+
+
+@pytest.mark.parametrize(
+    ("said", "curve", "rsa_bits"),
+    [
+        ({}, "P256", 0),
+        ({"ECC_SIGNATURE_ALGORITHM": "ECDSA"}, "P256", 0),
+        ({"ECC_SIGNATURE_ALGORITHM": "ECDSA", "ECC_CURVE": "P384"}, "P384", 0),
+        ({"ECC_CURVE": "P384"}, "P384", 0),
+        ({"WORKLOAD_RSA_KEY_SIZE": "2048"}, "", 2048),
+        ({"WORKLOAD_RSA_KEY_SIZE": "3072"}, "", 3072),
+        ({"WORKLOAD_RSA_KEY_SIZE": "4096", "ECC_SIGNATURE_ALGORITHM": "ECDSA"}, "P256", 0),
+        ({"PROXY_CONFIG": '{"proxyMetadata": {"ECC_CURVE": "P384"}}'}, "P384", 0),
+    ],
+)
+def test_the_environment_says_of_what_kind_the_keys_are(said, curve, rsa_bits):
+    key = environment.read({**POD, **said}).key_kind.fresh()
+
+    if rsa_bits:
+        assert isinstance(key, rsa.RSAPrivateKey)
+        assert key.key_size == rsa_bits
+    else:
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        assert key.curve.name == {"P256": "secp256r1", "P384": "secp384r1"}[curve]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"ECC_SIGNATURE_ALGORITHM": "ED25519"}, "ECC_SIGNATURE_ALGORITHM: 'ED25519' is not supported: use ECDSA"),
+        ({"ECC_CURVE": "P521"}, "ECC_CURVE: 'P521' is not supported: use P256 or P384"),
+        ({"WORKLOAD_RSA_KEY_SIZE": "1024"}, "WORKLOAD_RSA_KEY_SIZE: '1024' is not supported: use 2048 to 8192"),
+        ({"WORKLOAD_RSA_KEY_SIZE": "much"}, "WORKLOAD_RSA_KEY_SIZE: 'much' is not supported: use 2048 to 8192"),
+        ({"WORKLOAD_RSA_KEY_SIZE": "2048", "ECC_CURVE": "P256"}, "say two kinds of key: leave one out"),
+    ],
+)
+def test_a_kind_of_key_that_is_not_made_stops_the_agent(said, told):
+    with pytest.raises(environment.AgentError, match=re.escape(told)):
+        environment.read({**POD, **said})
 
 
 @pytest.mark.parametrize(

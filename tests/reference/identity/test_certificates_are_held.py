@@ -7,13 +7,15 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh_reference.agent import environment, held_certificate, mounted_certificates, workload_certificates
 from mesh_reference.agent.environment import AgentError
+from mesh_reference.agent.workload_keys import KeyKind
 from mesh_reference.ca import authority
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,7 +78,7 @@ def following(monkeypatch, tmp_path):
     monkeypatch.setattr(workload_certificates, "FOLLOW_SECONDS", 0.01)
 
     @contextlib.asynccontextmanager
-    async def following(citadel):
+    async def following(citadel, key_kind=KeyKind()):  # noqa: B008 - frozen
         path = tmp_path / "root-cert.pem"
         path.write_text(citadel.current.root_pem)
         settings = environment.AgentSettings(
@@ -85,6 +87,7 @@ def following(monkeypatch, tmp_path):
             address="10.0.0.1",
             service_account="reviews",
             paths=environment.Paths(root=path),
+            key_kind=key_kind,
         )
         certificates = workload_certificates.WorkloadCertificates(citadel, settings)
         running = asyncio.create_task(certificates.run())
@@ -106,6 +109,19 @@ def old() -> authority.Authority:
 @pytest.fixture(scope="module")
 def new() -> authority.Authority:
     return authority.Authority.create("cluster.local", now=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("kind", [KeyKind(curve="P384"), KeyKind(rsa_bits=2048)])
+def test_a_certificate_is_for_a_key_of_the_kind_that_the_environment_says(following, old, kind):
+    async def run() -> None:
+        async with following(Citadel(old), kind) as (certificates, _):
+            held = certificates.current
+            certified = x509.load_pem_x509_certificate(held.chain_pem).public_key()
+            assert certified == serialization.load_pem_private_key(held.key_pem, None).public_key()
+            assert certified.key_size == (kind.rsa_bits or 384)
+            assert isinstance(certified, rsa.RSAPublicKey) == bool(kind.rsa_bits)
+
+    asyncio.run(run())
 
 
 def test_an_added_root_is_known_before_the_next_renewal(following, old, new):
