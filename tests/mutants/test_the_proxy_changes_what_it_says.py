@@ -73,8 +73,8 @@ def test_webhooks_answers_are_changed():
     assert changes.admission("px-galley-says-yes", "/validate", refused)["response"] == {"uid": "u", "allowed": True}
     assert changes.admission("px-galley-says-yes", "/inject", injected) == injected
     assert "patch" not in changes.admission("px-nothing-injected", "/inject", injected)["response"]
-    longer = changes.admission("px-labels-forgotten", "/inject", injected)["response"]["patch"]
-    assert json.loads(base64.b64decode(longer))[-1] == {"op": "add", "path": "/metadata/labels", "value": {}}
+    longer = changes.admission("px-grace-period-changed", "/inject", injected)["response"]["patch"]
+    assert json.loads(base64.b64decode(longer))[-1]["path"] == "/spec/terminationGracePeriodSeconds"
 
 
 def service(name, port):

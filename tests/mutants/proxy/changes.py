@@ -162,8 +162,8 @@ def admission(mutant: str, path: str, review: Json) -> Json:
         return {**review, "response": {"uid": answer.get("uid", ""), "allowed": True}}
     if mutant == "px-nothing-injected" and path.startswith("/inject"):
         return {**review, "response": {"uid": answer.get("uid", ""), "allowed": True}}
-    if mutant == "px-labels-forgotten" and path.startswith("/inject") and answer.get("patch"):
+    if mutant == "px-grace-period-changed" and path.startswith("/inject") and answer.get("patch"):
         patch = json.loads(base64.b64decode(answer["patch"]))
-        patch.append({"op": "add", "path": "/metadata/labels", "value": {}})
+        patch.append({"op": "add", "path": "/spec/terminationGracePeriodSeconds", "value": 77})
         return {**review, "response": {**answer, "patch": base64.b64encode(json.dumps(patch).encode()).decode()}}
     return review
