@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh pages pages-fresh screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers traffic-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers traffic-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -108,7 +108,10 @@ pages: debian $(STAMP) ## Walk the pages' commands as a newcomer does (docs/star
 pages-fresh: $(STAMP) ## Make anew what docs/ has from the code: options, members, features, pictures
 	$(BIN)/pytest -q tests/pages/test_pages_are_fresh.py --update-goldens
 
-screenshots: $(STAMP) ## Make the screenshots of docs/pictures anew (Chromium)
+shown-runs: debian $(STAMP) ## Record the two runs of docs/pictures anew: the suite on the reference, the broken file of docs/start.md; then make screenshots
+	$(BIN)/python tests/pages/record_shown_runs.py $(ARGS)
+
+screenshots: $(STAMP) ## Make the screenshots of docs/pictures anew from the recorded runs (Chromium)
 	@MESH_SCREENSHOTS=1 $(MAKE) -s browser ARGS='-k screenshots'
 
 docs: $(STAMP) ## Build the site of docs/ (Sphinx; warnings are errors) into .mesh/site
