@@ -12,11 +12,13 @@ import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from beside.fleet import CDS, EDS, RDS, VHDS, Fleet, Sought
 from beside.mesh_objects import Api, Mesh, host, weighted_cluster
-from beside.planes import Plane, Running, api_server, control_plane
+from beside.planes import Plane, Running, api_server, control_plane, own_network
 
 from mesh_reference.model.crds import definitions
 
@@ -176,8 +178,7 @@ def _routed(number: int, weight: int) -> Sought:
 
 
 async def measure(plane: Plane, services: int, sidecars: int, folder: Path, istio: Path) -> Figures:
-    label = " ".join([plane.name, *(value for _name, value in plane.setting)])
-    figures = Figures(plane=label, services=services, sidecars=sidecars)
+    figures = Figures(plane=plane.label, services=services, sidecars=sidecars)
     async with api_server(folder) as kubeconfig, Api(kubeconfig) as api:
         mesh = Mesh(api, services)
         await mesh.create(definitions())
@@ -207,19 +208,57 @@ def ratios(found: list[Figures]) -> list[str]:
     return out
 
 
-@pytest.mark.timeout(7200)
-def test_the_reference_beside_istiod(tmp_path_factory: pytest.TempPathFactory) -> None:
+def alone(*argv: str) -> dict[str, Any]:
+    """What a program says in a network of its own."""
+    done = subprocess.run(["unshare", "-mn", sys.executable, *argv], stdout=subprocess.PIPE, check=True, timeout=1800)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def istio() -> None:
     if "MESH_ISTIO_BIN" not in os.environ:
         pytest.skip("NOT MEASURED: MESH_ISTIO_BIN does not name the folder of Istio's programs")
-    istio, found = Path(os.environ["MESH_ISTIO_BIN"]), []
+
+
+@pytest.mark.usefixtures("istio")
+@pytest.mark.timeout(7200)
+def test_the_reference_beside_istiod(tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = []
     for services, sidecars in SIZES:
         for _round in range(ROUNDS):
             for plane in PLANES:
-                if " ".join([plane.name, *(value for _name, value in plane.setting)]) not in WANTED_PLANES:
+                if plane.label not in WANTED_PLANES:
                     continue
-                figures = asyncio.run(measure(plane, services, sidecars, tmp_path_factory.mktemp(plane.name), istio))
+                folder = tmp_path_factory.mktemp(plane.name)
+                figures = Figures(**alone(__file__, plane.label, str(services), str(sidecars), str(folder)))
                 print(f"\n{figures.line()}", flush=True)  # noqa: T201
                 found.append(figures)
     print("\n" + "\n".join(ratios(found)))  # noqa: T201
     if out := os.environ.get("BESIDE_OUT"):
         Path(out).write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+
+
+@pytest.mark.usefixtures("istio")
+@pytest.mark.timeout(1800)
+def test_a_real_envoy_of_the_reference_beside_one_of_istiod(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """``ENVOY_BESIDE`` (default 1000): Services that share the port; wanted is 0.3 of istiod's p50."""
+    script, services = str(Path(__file__).with_name("envoy_beside.py")), os.environ.get("ENVOY_BESIDE", "1000")
+    found: dict[str, list[float]] = {"istiod": [], "reference": []}
+    for _round in range(ROUNDS):
+        for name, latencies in found.items():
+            told = alone(script, name, services, "20", str(tmp_path_factory.mktemp(name)))
+            print(f"\n{told}", flush=True)  # noqa: T201
+            latencies.append(told["p50 ms"])
+    ours, theirs = (statistics.median(found[name]) for name in ("reference", "istiod"))
+    print(f"\nreal Envoy, {services} other Services: p50 {ours:.0f} : {theirs:.0f} ms = {ours / theirs:.2f} (0.3)")  # noqa: T201
+
+
+if __name__ == "__main__":
+    own_network()
+    label, count, fleet_size, directory = sys.argv[1:5]
+    chosen = next(plane for plane in PLANES if plane.label == label)
+    made = asyncio.run(
+        measure(chosen, int(count), int(fleet_size), Path(directory), Path(os.environ["MESH_ISTIO_BIN"]))
+    )
+    print(json.dumps(asdict(made)))  # noqa: T201

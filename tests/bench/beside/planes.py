@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -15,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 READY_SECONDS = 60.0
+NODE = "10.244.0.1"
+"""Where the API server listens besides loopback: Kubernetes takes no loopback address for its own endpoint."""
 TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 ISTIOD_ENVIRONMENT = {
     "POD_NAMESPACE": "istio-system", "POD_NAME": "istiod-0", "SERVICE_ACCOUNT": "istiod", "REVISION": "default",
     "CLUSTER_ID": "Kubernetes", "PILOT_CERT_PROVIDER": "istiod", "ISTIOD_CUSTOM_HOST": "localhost",
 }  # fmt: skip
 MESH_CONFIG = "defaultConfig: {discoveryAddress: 'istiod.istio-system.svc:15012'}\nrootNamespace: istio-system\n"
+PLAIN = "enableAutoMtls: false\n"
+"""More of the mesh config, for an Envoy that nobody serves certificates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,11 @@ class Plane:
 
     name: str
     setting: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name and values of the setting: ``istiod 10ms``."""
+        return " ".join([self.name, *(value for _name, value in self.setting)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,12 @@ class Running:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE / 2**20
 
 
+def own_network() -> None:
+    """Set up this process's network namespace, in which nothing else runs (``unshare -n``)."""
+    for line in ("ip link set lo up", f"ip addr add {NODE}/32 dev lo"):
+        subprocess.run(line.split(), check=True)
+
+
 @contextlib.asynccontextmanager
 async def api_server(folder: Path) -> AsyncIterator[Path]:
     """A fresh one, on loopback; gives the administrator's kubeconfig."""
@@ -57,8 +73,7 @@ async def api_server(folder: Path) -> AsyncIterator[Path]:
         reading, writing = os.pipe()
         argv = [sys.executable, "-m", "pytest_mesh.clusters.local.apiserver"]
         argv += _options({
-            "--run-dir": folder, "--listen-fd": listening.fileno(), "--node-address": "127.0.0.2",
-            "--port": _free_port("127.0.0.2"), "--ready-fd": writing,
+            "--run-dir": folder, "--listen-fd": listening.fileno(), "--node-address": NODE, "--port": _free_port(NODE), "--ready-fd": writing,
         })  # fmt: skip
         async with _process(argv, folder / "api.log", {}, (listening.fileno(), writing)):
             os.close(writing)
@@ -70,12 +85,17 @@ async def api_server(folder: Path) -> AsyncIterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def control_plane(plane: Plane, kubeconfig: Path, folder: Path, istio: Path | None) -> AsyncIterator[Running]:
-    """Start it on free ports of loopback and wait until it is ready. ``istio``: the folder of Istio's programs."""
+async def control_plane(
+    plane: Plane, kubeconfig: Path, folder: Path, istio: Path | None, more_config: str = ""
+) -> AsyncIterator[Running]:
+    """Start it on free ports of loopback and wait until it is ready. ``istio``: the folder of Istio's programs.
+
+    ``more_config``: lines of istiod's mesh config; the reference reads its own from ConfigMap ``istio``.
+    """
     xds, secure, monitoring, hooks, http = (_free_port("127.0.0.1") for _ in range(5))
     if plane.name == "istiod":
         assert istio is not None
-        (folder / "mesh.yaml").write_text(MESH_CONFIG)
+        (folder / "mesh.yaml").write_text(MESH_CONFIG + more_config)
         argv = [str(istio / "pilot-discovery"), "discovery"]
         argv += _options({
             "--kubeconfig": kubeconfig, "--httpAddr": f"127.0.0.1:{http}", "--httpsAddr": f"127.0.0.1:{hooks}",
