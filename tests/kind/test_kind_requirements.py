@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_mesh.backends import KindBackend
+from pytest_mesh.clusters.kind.programs import last_words
 from pytest_mesh.clusters.kind.requirements import Facts, lack, minor_of
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.hooks import ClusterRequest
@@ -46,3 +47,18 @@ def test_an_absent_program_is_the_environments_fault(programs, monkeypatch, abse
 
     with pytest.raises(Infrastructure, match=f"--mesh-cluster=kind: {absent} is not on PATH: install"):
         KindBackend().find(ClusterRequest(name="mesh", lifeline_pid=None, progress=lambda _: None))
+
+
+def test_what_docker_said_stands_beside_kinds_own_error():
+    said = last_words(
+        "Creating cluster\n"
+        f'ERROR: failed to create cluster: command "docker run --name x {"--label y " * 200}" failed with error: exit status 125\n'
+        "Command Output: 0a1b\n"
+        "docker: Error response from daemon: unable to apply caps: operation not permitted\n"
+        "Stack Trace: \nsigs.k8s.io/kind/pkg/errors.WithStack\n"
+    )
+
+    assert said.startswith("ERROR: failed to create cluster: command")
+    assert "exit status 125 | Command Output: 0a1b | docker: Error response from daemon: unable to apply caps" in said
+    assert "Stack" not in said
+    assert len(said) < 900

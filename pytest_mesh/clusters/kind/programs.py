@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import IO, Final
 
 _END_SECONDS: Final = 10.0
@@ -117,10 +118,15 @@ def end_group(pid: int, ended: Callable[[], bool]) -> None:
 
 def last_words(text: str | Iterable[str]) -> str:
     """Give the last lines that say something, in one line."""
-    lines = [one.strip() for one in (text.splitlines() if isinstance(text, str) else text)]
-    # kind ends with a stack trace for its developers; the error itself begins with ERROR.
-    telling = [one for one in lines if one.startswith("ERROR")] or [one for one in lines if one][-3:]
-    return " | ".join(telling)[-600:] or "no message"
+    lines = [one for raw in (text.splitlines() if isinstance(text, str) else text) if (one := raw.strip())]
+    # kind's error begins with ERROR and goes on with what Docker said; then comes a stack trace for kind's developers.
+    first = next((index for index, one in enumerate(lines) if one.startswith("ERROR")), None)
+    telling = lines[-3:]
+    if first is not None:
+        telling = list(takewhile(lambda one: not one.startswith("Stack Trace"), lines[first:]))
+    return (
+        " | ".join(f"{one[:200]} … {one[-200:]}" if len(one) > 420 else one for one in telling)[-900:] or "no message"
+    )
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
