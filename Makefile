@@ -102,7 +102,7 @@ differential: debian $(STAMP) ## Send the same generated requests to the referen
 own-mesh: debian $(STAMP) ## Do what "Judge your own mesh" says on the embedded cluster, and compare what is printed with the page
 	$(BIN)/pytest tests/implementations --override-ini=python_files='live_*.py' $(ARGS)
 
-pages: debian $(STAMP) ## Walk the pages' commands as a newcomer does (docs/start.md, from a built wheel), and the live line under xdist
+pages: debian $(STAMP) ## Walk the pages' commands as a newcomer does (docs/start.md, from a built wheel; docs/judge-your-own-mesh.md), and the live line under xdist
 	$(BIN)/pytest tests/pages tests/plugin --override-ini=python_files='live_*.py' $(ARGS)
 
 pages-fresh: $(STAMP) ## Make anew what docs/ has from the code: options, members, features, pictures
