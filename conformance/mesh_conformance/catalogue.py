@@ -14,6 +14,8 @@ _SECURITY = "https://istio.io/latest/docs/reference/config/security/"
 _SPIFFE = "https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md"
 _CSR = "https://github.com/istio/api/blob/master/security/v1alpha1/ca.proto"
 _AUTHZ = f"{_SECURITY}authorization-policy/"
+_AUTHN = f"{_SECURITY}peer_authentication/"
+_NEW: Level = "provisional"
 _CSR_NAMES = ("IST-ID-FROM-CALLER", "IST-CSR-CONTRACT", "M4", "M6", "M7")
 _INJECTION = "https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/"
 
@@ -110,12 +112,46 @@ FEATURES: tuple[Feature, ...] = (
         link="https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/",
         level="extended",
     ),
+    _identity(
+        "StrictModernTls", "a server speaks TLS 1.2 and later by strong ciphers only", "IST-TLS-MIN", "M64", level=_NEW
+    ),
+    _identity(
+        "PeerServerIdentity",
+        "a server with another account's certificate gets no request",
+        *("IST-CLI-SAN", "M62"),
+        link=_AUTHN,
+        level=_NEW,
+    ),
+    _identity(
+        "PeerTrustDomainAlias",
+        "a peer of an alias of the trust domain is admitted",
+        *("IST-SRV-TD", "M60"),
+        link=_AUTHN,
+        level=_NEW,
+    ),
+    _identity(
+        "RotationOutage", "a certificate is served to its end while nobody renews it", "IST-ROT", "M53", level=_NEW
+    ),
+    _identity(
+        "CsrSignerLifetime",
+        "a leaf ends with its signer, and an expired signer signs nothing",
+        *("IST-CLAMP", "M31", "M32"),
+        link=_CSR,
+        level=_NEW,
+    ),
+    _identity(
+        "CsrTrustedNodes",
+        "a trusted node gets certificates of the pods on it only",
+        *("IST-IMP", "M16"),
+        link=_CSR,
+        level=_NEW,
+    ),
     _identity("AuthzAllow", "ALLOW admits whom it names to what it names, and nobody else", "IST-ID", link=_AUTHZ),
     _identity("AuthzNamespaces", "a caller's namespace is the one in its certificate", "IST-ID", link=_AUTHZ),
     _identity("AuthzDeny", "DENY comes before ALLOW", link=_AUTHZ),
     _identity("AuthzTcp", "connections are decided on as requests are", link=_AUTHZ),
     _identity("CsrNamesIgnored", "no name or extension that a request asks for is granted", *_CSR_NAMES, link=_CSR),
-    _identity("CsrCallerKnown", "nobody without proof gets a certificate", "IST-CODES", "M9", "M10", link=_CSR),
+    _identity("CsrCallerKnown", "nobody without proof gets a certificate", "IST-CODES", "M9", "M10", "M12", link=_CSR),
     _identity("CsrCallerAlive", "the token of a deleted pod gets no certificate", "M11", link=_CSR),
     _identity("CsrSignature", "a request that its key did not sign is refused", "IST-CSR-CHECKS", "M34", link=_CSR),
     _identity(

@@ -6,8 +6,10 @@ nothing and it makes no CSR. grpcio is imported on the first call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 CALL_SECONDS = 15.0
@@ -52,6 +54,27 @@ def create_certificate(
 
     Raises ImportError without grpcio.
     """
+    with connected(address, root_pem=root_pem, server_name=server_name) as ask:
+        return ask(csr, token=token, ttl_seconds=ttl_seconds, metadata=metadata, wishes=wishes)
+
+
+class Ask(Protocol):
+    """Sends one request on a connection that is there; arguments as of ``create_certificate``."""
+
+    def __call__(
+        self,
+        csr: bytes,
+        *,
+        token: str = "",
+        ttl_seconds: int = 0,
+        metadata: Sequence[tuple[str, str]] = (),
+        wishes: Mapping[str, str] | None = None,
+    ) -> Answer: ...
+
+
+@contextmanager
+def connected(address: str, *, root_pem: str, server_name: str) -> Iterator[Ask]:
+    """Give one connection for many requests; it outlives the service's own certificate."""
     import grpc
 
     credentials = grpc.ssl_channel_credentials(root_pem.encode())
@@ -60,14 +83,25 @@ def create_certificate(
         ("grpc.max_send_message_length", -1),
         ("grpc.use_local_subchannel_pool", 1),
     )
-    call_metadata = [*metadata, *([("authorization", f"Bearer {token}")] if token else [])]
-    with grpc.secure_channel(address, credentials, options=options) as channel:
+
+    def ask(
+        csr: bytes,
+        *,
+        token: str = "",
+        ttl_seconds: int = 0,
+        metadata: Sequence[tuple[str, str]] = (),
+        wishes: Mapping[str, str] | None = None,
+    ) -> Answer:
+        call_metadata = [*metadata, *([("authorization", f"Bearer {token}")] if token else [])]
         call = channel.unary_unary(METHOD, request_serializer=bytes, response_deserializer=bytes)
         try:
             answer = call(request_bytes(csr, ttl_seconds, wishes or {}), metadata=call_metadata, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             return Answer(code=error.code().name, message=error.details() or "")
-    return Answer(chain=tuple(chain_of(answer)))
+        return Answer(chain=tuple(chain_of(answer)))
+
+    with grpc.secure_channel(address, credentials, options=options) as channel:
+        yield ask
 
 
 def request_bytes(csr: bytes, ttl_seconds: int, wishes: Mapping[str, str] | None = None) -> bytes:

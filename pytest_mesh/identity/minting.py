@@ -61,6 +61,22 @@ class Authority:
         builder = builder.add_extension(_usage(key_cert_sign=True), critical=True)
         return cls(certificate=builder.sign(key, hashes.SHA256()), key=key)
 
+    def below(self, name: str, *, now: datetime, lifetime: timedelta) -> Authority:
+        """Make an authority that this one vouches for, and that signs leaves only."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+        certificate = (
+            _builder(subject, self.certificate.subject, key, now - BACKDATING, now + lifetime)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(key_cert_sign=True), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(_key_identifier(self.certificate)),
+                critical=False,
+            )
+            .sign(self.key, hashes.SHA256())
+        )
+        return Authority(certificate=certificate, key=key, above=(self.certificate, *self.above))
+
     def pem(self) -> str:
         """Give the signing certificate."""
         return pem(self.certificate)

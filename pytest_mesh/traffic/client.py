@@ -200,6 +200,8 @@ class Client:
         server_name: str = "",
         certificate_chain: str = "",
         private_key: str = "",
+        tls: str = "",
+        ciphers: str = "",
         timeout: float = 5.0,
     ) -> Handshake:
         """Shake hands with ``host:port`` by TLS from inside the pod and send one request.
@@ -211,6 +213,8 @@ class Client:
             server_name: SNI; empty sends none.
             certificate_chain: PEM to present; empty presents none.
             private_key: PEM of its key.
+            tls: the one version to offer, as ``TLSv1.1``; empty = whatever the pod's library offers.
+            ciphers: what to offer up to TLS 1.2, as OpenSSL writes it; empty = whatever the library offers.
             timeout: seconds for the whole probe.
         """
         arguments: Json = {
@@ -220,6 +224,8 @@ class Client:
             "server_name": server_name,
             "certificate_chain": certificate_chain,
             "private_key": private_key,
+            "tls": tls,
+            "ciphers": ciphers,
             "timeout": timeout,
         }
         handshake = handshake_of(self._probe(arguments))

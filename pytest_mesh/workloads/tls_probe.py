@@ -12,6 +12,7 @@ import socket
 import ssl
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,17 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "server_name": str,
     "certificate_chain": str,
     "private_key": str,
+    "tls": str,
+    "ciphers": str,
     "timeout": (int, float),
+}
+
+
+_VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
 
 
@@ -42,6 +53,8 @@ def parse_probe(data: Json) -> Json:
             raise ProbeError(f"{name}: not known here (known: {', '.join(_TYPES)})")
         if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
             raise ProbeError(f"{name}: {value!r} is of the wrong type")
+    if data.get("tls") and data["tls"] not in _VERSIONS:
+        raise ProbeError(f"tls: {data['tls']!r} is none of {', '.join(_VERSIONS)}")
     for name in ("host", "port"):
         if name not in data:
             raise ProbeError(f"{name}: is required")
@@ -58,6 +71,8 @@ def probe(
     server_name: str = "",
     certificate_chain: str = "",
     private_key: str = "",
+    tls: str = "",
+    ciphers: str = "",
     timeout: float = 5.0,
 ) -> Json:
     """Shake hands with ``host:port`` and send one HTTP request.
@@ -74,12 +89,15 @@ def probe(
         server_name: SNI; empty sends none.
         certificate_chain: PEM to present; empty presents none.
         private_key: PEM of its key.
+        tls: the one version to offer, as ``TLSv1.1``; empty = whatever the library offers.
+        ciphers: what to offer up to TLS 1.2, as OpenSSL writes it; empty = whatever the library offers.
         timeout: seconds for the whole probe.
     """
     started = time.monotonic()
     result: Json = {"chain": [], "tls": "", "alpn": "", "admitted": False, "failure": ""}
     try:
         context = _context(alpn, certificate_chain, private_key)
+        _offer(context, tls, ciphers)
         with socket.create_connection((host, port), timeout=timeout) as plain:
             wrapped = context.wrap_socket(plain, server_hostname=server_name or None, do_handshake_on_connect=False)
             with wrapped:
@@ -129,6 +147,16 @@ def _context(alpn: tuple[str, ...], certificate_chain: str, private_key: str) ->
             key.write_text(private_key)
             context.load_cert_chain(chain, key)
     return context
+
+
+def _offer(context: ssl.SSLContext, tls: str, ciphers: str) -> None:
+    """Offer one version, and ciphers that a library of today leaves out by itself: whether they are taken is the question."""
+    if tls or ciphers:
+        context.set_ciphers(f"{ciphers or 'ALL'}:@SECLEVEL=0")
+    if tls:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the old versions, which are meant here
+            context.minimum_version = context.maximum_version = _VERSIONS[tls]
 
 
 def _chain(wrapped: ssl.SSLSocket) -> list[str]:

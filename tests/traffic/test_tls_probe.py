@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pytest_mesh.workloads.tls_probe import probe
+from pytest_mesh.workloads.tls_probe import ProbeError, parse_probe, probe
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
@@ -83,6 +84,39 @@ def test_a_refusal_after_the_tls_1_3_handshake_is_no_admission(identity: tuple[P
     assert not result["admitted"]
     assert len(result["chain"]) == 1
     assert result["failure"]
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_a_probe_offers_the_one_version_that_it_is_told(identity: tuple[Path, Path], version: str) -> None:
+    with serving(server_context(identity, client_certificate=False)) as port:
+        assert probe("127.0.0.1", port, tls=version)["tls"] == version
+
+
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1.1"])
+def test_an_old_version_is_really_offered(identity: tuple[Path, Path], version: str) -> None:
+    old = server_context(identity, client_certificate=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version = ssl.TLSVersion.TLSv1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with serving(old) as port:
+        assert probe("127.0.0.1", port, tls=version)["tls"] == version
+    with serving(server_context(identity, client_certificate=False)) as port:
+        refused = probe("127.0.0.1", port, tls=version)
+    assert (refused["chain"], refused["tls"], "ALERT" in refused["failure"]) == ([], "", True)
+
+
+def test_a_cipher_that_the_server_has_not_is_refused_by_its_alert(identity: tuple[Path, Path]) -> None:
+    strong = server_context(identity, client_certificate=False)
+    strong.set_ciphers("ECDHE+AESGCM")
+    with serving(strong) as port:
+        refused = probe("127.0.0.1", port, tls="TLSv1.2", ciphers="ECDHE-ECDSA-AES128-SHA")
+    assert (refused["chain"], "ALERT" in refused["failure"]) == ([], True)
+
+
+def test_a_version_that_nobody_knows_is_no_probe() -> None:
+    with pytest.raises(ProbeError, match="tls: 'SSLv2' is none of TLSv1, "):
+        parse_probe({"host": "127.0.0.1", "port": 1, "tls": "SSLv2"})
 
 
 def strangers(identity: tuple[Path, Path], why: str) -> dict[str, str]:

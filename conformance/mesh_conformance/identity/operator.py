@@ -1,29 +1,39 @@
-"""The operator's hand on the mesh's root: Secret ``cacerts`` is written, the control plane restarted. It judges nothing."""
+"""The operator's hand on the mesh: its root, its settings, its control plane taken away. It judges nothing."""
 
 from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+import yaml
+
 from mesh_conformance.identity.minted import PLUGGED_IN
-from pytest_mesh.identity.minting import Authority
+from pytest_mesh.contracts import Json
+from pytest_mesh.identity.minting import Authority, pem
 from pytest_mesh.namespace import MeshNamespace
 
 MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+MESH_CONFIG = "istio"
+"""ConfigMap of the mesh's settings, by Istio's API: YAML under the key ``mesh``."""
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 RESTART_SECONDS = 90.0
 
 
 def plug_in(namespace: MeshNamespace, signing: Authority, roots: Sequence[Authority]) -> None:
-    """Have the mesh sign with ``signing`` and publish ``roots``; return when a control plane that does so is up."""
+    """Have the mesh sign with ``signing`` and publish ``roots``; return when a control plane that does so is up.
+
+    A signing authority below a root is told by what stands ``above`` it.
+    """
     place = namespace.implementation.root_secret[0]
     files = {
         "ca-cert.pem": signing.pem(),
         "ca-key.pem": signing.key_pem(),
-        "cert-chain.pem": signing.pem(),
+        "cert-chain.pem": signing.pem() + "".join(pem(one) for one in signing.above),
         "root-cert.pem": "".join(root.pem() for root in roots),
     }
     data = {name: base64.b64encode(text.encode()).decode() for name, text in files.items()}
@@ -47,6 +57,70 @@ def restart(namespace: MeshNamespace) -> None:
         stamp = {"annotations": {RESTARTED: datetime.now(UTC).isoformat()}}
         namespace.kube.json("PATCH", path, body={"spec": {"template": {"metadata": stamp}}}, content_type=MERGE)
         namespace.eventually(partial(_rolled_out, namespace, path), f"{name} rolled out", seconds=RESTART_SECONDS)
+
+
+@contextmanager
+def with_environment(namespace: MeshNamespace, variables: Mapping[str, str]) -> Iterator[None]:
+    """Run the control plane with these variables as well, as ``kubectl set env`` gives them; restart it before and after."""
+    before: dict[str, list[Json]] = {}
+    for name in namespace.implementation.ready:
+        place, _, deployment = name.partition("/")
+        path = namespace.kube.resource("apps/v1", "Deployment").path(place, deployment)
+        before[path] = namespace.kube.get(path)["spec"]["template"]["spec"]["containers"][0].get("env") or []
+    given: list[Json] = [{"name": name, "value": value} for name, value in variables.items()]
+    during = {path: [*(one for one in env if one["name"] not in variables), *given] for path, env in before.items()}
+
+    def give(environments: Mapping[str, list[Json]]) -> None:
+        for path, env in environments.items():
+            change = {"op": "add", "path": "/spec/template/spec/containers/0/env", "value": env}
+            namespace.kube.json("PATCH", path, body=[change], content_type=JSON_PATCH)
+        restart(namespace)
+
+    try:
+        give(during)
+        yield
+    finally:
+        give(before)
+
+
+@contextmanager
+def with_mesh_config(namespace: MeshNamespace, changes: Json) -> Iterator[None]:
+    """Run the control plane with these keys in its mesh config, where it keeps that as Istio does; restart it."""
+    path = namespace.kube.resource("v1", "ConfigMap").path(namespace.implementation.root_secret[0], MESH_CONFIG)
+    before = namespace.kube.get(path)["data"]["mesh"]
+
+    def give(text: str) -> None:
+        namespace.kube.json("PATCH", path, body={"data": {"mesh": text}}, content_type=MERGE)
+        restart(namespace)
+
+    try:
+        give(yaml.safe_dump({**yaml.safe_load(before), **changes}))
+        yield
+    finally:
+        give(before)
+
+
+@contextmanager
+def away(namespace: MeshNamespace) -> Iterator[None]:
+    """Have no control plane at all for a while; wait until it is gone, and afterwards until it is back."""
+    replicas = {}
+    for name in namespace.implementation.ready:
+        place, _, deployment = name.partition("/")
+        path = namespace.kube.resource("apps/v1", "Deployment").path(place, deployment)
+        replicas[path] = namespace.kube.get(path)["spec"].get("replicas", 1)
+
+    def scale(counts: Mapping[str, int]) -> None:
+        for path, count in counts.items():
+            namespace.kube.json("PATCH", path, body={"spec": {"replicas": count}}, content_type=MERGE)
+            namespace.eventually(
+                partial(_rolled_out, namespace, path), f"{path} with {count} pods", seconds=RESTART_SECONDS
+            )
+
+    try:
+        scale(dict.fromkeys(replicas, 0))
+        yield
+    finally:
+        scale(replicas)
 
 
 def _rolled_out(namespace: MeshNamespace, path: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -19,6 +20,7 @@ from pytest_mesh.identity.csr_client import Answer
 from pytest_mesh.identity.findings import violations
 from pytest_mesh.identity.paths import check_chain
 from pytest_mesh.identity.x509_svid import check_leaf, uri_sans
+from pytest_mesh.keys import NOT_APPLICABLE
 from pytest_mesh.namespace import MeshNamespace
 
 ACCOUNT = "tester"
@@ -93,6 +95,17 @@ def test_a_caller_without_proof_gets_nothing(bank: MeshNamespace, office: Office
         assert answer.code == "UNAUTHENTICATED", f"{proof}: refused with {answer.code}, expected UNAUTHENTICATED"
     elsewhere = office.ask(csr, token=good, metadata=[("clusterid", "nobody-s-cluster")])
     assert elsewhere.code == "UNAUTHENTICATED", f"a cluster that nobody knows: {elsewhere.code}"
+
+
+@pytest.mark.mesh_feature("CsrCallerKnown")
+def test_the_token_of_a_user_is_no_proof_of_a_workload(bank: MeshNamespace, office: Office) -> None:
+    csr, token = request(new_key()), _token_of_user(bank)
+    if not token:
+        pytest.skip(f"{NOT_APPLICABLE}the kubeconfig's user has no token but a certificate")
+    _leaf(office.ask(csr, token=office.token(ACCOUNT)), "a token of the service's audience")
+    answer = office.ask(csr, token=token)
+    assert not answer.issued, f"the kubeconfig's user got a certificate for {uri_sans(_leaf(answer, 'a user'))}"
+    assert answer.code == "UNAUTHENTICATED", f"a user's token: refused with {answer.code}, expected UNAUTHENTICATED"
 
 
 @pytest.mark.mesh_feature("CsrCallerKnown")
@@ -210,6 +223,12 @@ def test_a_hostile_request_is_refused_and_the_next_good_one_answered_at_once(
         took = time.monotonic() - began
         assert took < AFTER_HOSTILE_SECONDS, f"after {name} a good request took {took:.1f} s"
     bank.facts(hostile=met)
+
+
+def _token_of_user(namespace: MeshNamespace) -> str:
+    """Give the token of the kubeconfig's own user; empty where it proves itself otherwise."""
+    users = yaml.safe_load(namespace.cluster.kubeconfig.read_text())["users"]
+    return next((str(one["user"]["token"]) for one in users if one["user"].get("token")), "")
 
 
 def _unknown(number: int) -> x509.UnrecognizedExtension:
