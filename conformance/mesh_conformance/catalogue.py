@@ -113,7 +113,11 @@ FEATURES: tuple[Feature, ...] = (
         level="extended",
     ),
     _identity(
-        "StrictModernTls", "a server speaks TLS 1.2 and later by strong ciphers only", "IST-TLS-MIN", "M64", level=_NEW
+        "StrictModernTls",
+        "a server speaks TLS 1.2 and later by strong ciphers only",
+        *("IST-TLS-MIN", "M64"),
+        link="https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/",
+        level=_NEW,
     ),
     _identity(
         "PeerServerIdentity",

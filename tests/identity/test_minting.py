@@ -46,6 +46,16 @@ def test_a_right_svid_keeps_every_rule(authority):
     assert violations(check_signing(authority.certificate)) == []
 
 
+def test_an_authority_below_another_signs_svids_that_lead_to_the_upper_one(authority):
+    lower = authority.below("a minute", now=NOW, lifetime=timedelta(minutes=1))
+    svid = mint(lower, [ALICE], now=NOW, ends=timedelta(minutes=1))
+
+    assert broken(svid, authority) == set()
+    assert chain_of(svid)[1:] == [lower.certificate, authority.certificate]
+    assert lower.certificate.not_valid_after_utc == NOW + timedelta(minutes=1)
+    assert violations(check_signing(lower.certificate)) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "rules"),
     [
