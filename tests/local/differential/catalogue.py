@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent / "families"))
 
-import access
-import applying
-import creating
-import definitions
-import deleting
-import documents
-import grown
-import kinds
-import malformed
-import patching
-import reading
-import subresources
-import updating
-import watching
+from families import (
+    access,
+    applying,
+    creating,
+    definitions,
+    deleting,
+    documents,
+    grown,
+    kinds,
+    malformed,
+    patching,
+    reading,
+    subresources,
+    updating,
+    watching,
+)
 from scenes import Scene
 
 GOLDENS = Path(__file__).parent / "goldens"

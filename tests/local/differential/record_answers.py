@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import catalogue
-import grown
+from families import grown
 from real_server import kube_apiserver
 from scenes import get, scene
 from sending import Sender

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from samples import config_map, role, role_binding
+from families.samples import config_map, role, role_binding
 from scenes import Request, Scene, core, delete, get, merge, named, post, put, scene
 
 RBAC = "rbac.authorization.k8s.io/v1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from samples import config_map, container, deployment, service
+from families.samples import config_map, container, deployment, service
 from scenes import APPLY, Request, Scene, apply, core, get, merge, named, post, put, scene
 
 ONE = core("configmaps", "one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from samples import config_map, container, deployment, pod, role, role_binding, secret, service, workload
+from families.samples import config_map, container, deployment, pod, role, role_binding, secret, service, workload
 from scenes import YAML, Request, Scene, core, get, named, post, put, scene
 
 NAMES = ("one", "One", "a_b", "-a", "a" * 254, "a.b-c", "", "a..b", "a/b", "x" * 253, "1")

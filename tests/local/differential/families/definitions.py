@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from samples import definition, version
+from families.samples import definition, version
 from scenes import APPLY, STRATEGIC, TABLE, Request, Scene, apply, delete, get, merge, named, patch, post, put, scene
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

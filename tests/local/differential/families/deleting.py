@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from samples import config_map, deployment, pod, service
+from families.samples import config_map, deployment, pod, service
 from scenes import Scene, core, delete, get, merge, named, post, put, scene
 
 MAPS = core("configmaps")

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from families.samples import config_map, container, deployment, pod, role, role_binding, secret, service
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from samples import config_map, container, deployment, pod, role, role_binding, secret, service
 from scenes import Request, Scene, core, named, post, scene
 
 from pytest_mesh.clusters.local.apiserver import builtins

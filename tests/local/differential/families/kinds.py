@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from samples import config_map, container, deployment, pod, role, role_binding, secret, service, workload
+from families.samples import config_map, container, deployment, pod, role, role_binding, secret, service, workload
 from scenes import Request, Scene, core, named, post, scene
 
 Json = dict[str, Any]

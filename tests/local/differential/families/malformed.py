@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from samples import config_map
+from families.samples import config_map
 from scenes import APPLY, JSON_PATCH, MERGE, PROTOBUF, STRATEGIC, YAML, Request, Scene, core, get, post, put, scene
 
 MAPS = core("configmaps")

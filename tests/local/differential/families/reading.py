@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from samples import config_map, deployment, pod, secret, service
+from families.samples import config_map, deployment, pod, secret, service
 from scenes import PARTIAL, PARTIAL_LIST, TABLE, Request, Scene, core, get, named, post, scene
 
 LABELS = (

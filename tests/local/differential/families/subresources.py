@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from samples import config_map, deployment, pod, workload
+from families.samples import config_map, deployment, pod, workload
 from scenes import Scene, core, delete, get, merge, named, patch, post, put, scene
 
 DEPLOYMENT = named("apps/v1", "deployments", "one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from samples import config_map, container, deployment, pod, role_binding, secret, service
+from families.samples import config_map, container, deployment, pod, role_binding, secret, service
 from scenes import Scene, core, get, merge, named, post, put, scene
 
 ONE = core("configmaps", "one")

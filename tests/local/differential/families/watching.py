@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from samples import config_map
+from families.samples import config_map
 from scenes import PARTIAL, TABLE, Scene, core, delete, get, merge, post, scene
 
 MAPS = core("configmaps")
