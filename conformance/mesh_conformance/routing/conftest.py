@@ -26,7 +26,7 @@ def shared_shop(
     with shared_namespace(mesh, mesh_settings, pytestconfig, room=Path(__file__).parent) as shared:
         shop = shared.namespace
         shop.stand_in("reviews", versions=["v1", "v2"], wait=False)
-        shop.stand_in("ratings", versions=["r1"], wait=False)
+        shop.stand_in("ratings", versions=["r1"], annotations=ALL_STATS, wait=False)
         shop.apply("hosts.yaml")
         tester = shared.clients["tester"] = shop.client("tester", annotations=ALL_STATS)
         assert_reaches(shop, tester, "http://reviews")

@@ -49,7 +49,10 @@ def test_a_fifth_of_the_requests_is_copied(mesh: RunningMesh, shop: MeshNamespac
     shop.apply(DOCUMENTS)
     receiver = shop.proxy(shop.pod("ratings")["metadata"]["name"])
 
+    asked = requests(receiver, "inbound")
+    assert tester.get("http://ratings").ok
     before, counted = requests(receiver, "inbound"), 0
+    assert before > asked, "the proxy of ratings does not count what it hands to its application"
 
     def draw(number: int) -> Draw:
         nonlocal counted
