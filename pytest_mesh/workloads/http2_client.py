@@ -9,7 +9,7 @@ import asyncio
 
 from pytest_mesh.contracts import Failure
 from pytest_mesh.workloads import packages
-from pytest_mesh.workloads.connections import ExchangeError
+from pytest_mesh.workloads.connections import ClientConnection, ExchangeError
 from pytest_mesh.workloads.http1 import Message
 
 packages.reachable()
@@ -34,25 +34,20 @@ _SETTINGS = 4
 """Type of the frame that every server begins with; the type is a frame's fourth byte."""
 
 
-class Http2Client(asyncio.Protocol):
+class Http2Client(ClientConnection):
     """A connection that carries one exchange at a time."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__()
         self._http = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Message] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._stream = 0
         self._headers: list[tuple[str, str]] = []
         self._body = bytearray()
         self._begun = False
         self._problem: tuple[Failure, str] | None = None
-        self.usable = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection gives no other
-        self._transport = transport
+        super().connection_made(transport)
         self._http.initiate_connection()
         self._http.increment_flow_control_window(_WINDOW)
         self._flush()
@@ -62,12 +57,10 @@ class Http2Client(asyncio.Protocol):
     ) -> asyncio.Future[Message]:
         """Send a request's headers and body; the future gives its response or raises :class:`ExchangeError`."""
         del bodyless  # HTTP/2 says where a message ends
-        answer = self._answer = self._loop.create_future()
-        self._timer = self._loop.call_later(timeout, self._fail, "timeout", f"no answer within {timeout:g} s")
         headers, body = data
         self._headers, self._body = [], bytearray()
-        if self._transport is None or self._transport.is_closing():
-            self._fail(*(self._problem or ("reset", "the connection was closed")))
+        answer, transport = self._begin(timeout)
+        if transport is None:
             return answer
         try:
             self._stream = self._http.get_next_available_stream_id()
@@ -94,16 +87,6 @@ class Http2Client(asyncio.Protocol):
             self._take(event)
         self._flush()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.usable = False
-        self._fail("reset", str(exc) if exc else "the peer closed the connection")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.usable = False
-        if self._transport is not None:
-            self._transport.close()
-
     def _take(self, event: Event) -> None:
         if isinstance(event, ConnectionTerminated):
             # What is under way may still be answered; the next request needs another connection.
@@ -116,37 +99,29 @@ class Http2Client(asyncio.Protocol):
         elif isinstance(event, ResponseReceived | TrailersReceived):
             self._headers += [(str(name), str(value)) for name, value in event.headers or ()]
         elif isinstance(event, StreamReset):
-            self._fail("reset", f"the stream was reset, code {event.error_code}", whole=False)
+            self._reset_stream(f"the stream was reset, code {event.error_code}")
         elif isinstance(event, StreamEnded):
-            self._succeed()
+            self._respond()
 
-    def _succeed(self) -> None:
+    def _respond(self) -> None:
         status = next((value for name, value in self._headers if name == ":status"), "000")
         headers = tuple(item for item in self._headers if not item[0].startswith(":"))
         body = bytes(self._body)
         if any(item[0] == "grpc-status" for item in headers):
             body = body[5:]  # one message: a flag and its length come before it
-        answer = self._settle()
-        if answer is not None:
-            answer.set_result(Message(f"HTTP/2.0 {status}", headers, body, self.usable))
+        self._succeed(Message(f"HTTP/2.0 {status}", headers, body, self.usable))
 
-    def _fail(self, failure: Failure, detail: str, *, whole: bool = True) -> None:
-        answer = self._settle()
-        if answer is not None:
-            answer.set_exception(ExchangeError(failure, detail))
-        elif whole and self._problem is None:
+    def _fail(self, failure: Failure, detail: str) -> None:
+        """What ends a connection between two requests is told to the next one."""
+        if self._problem is None and self._answer is None:
             self._problem = failure, detail
-        if whole:
-            self.usable = False
-            if self._transport is not None:
-                self._transport.abort()
+        super()._fail(*(self._problem or (failure, detail)))
 
-    def _settle(self) -> asyncio.Future[Message] | None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        answer, self._answer = self._answer, None
-        return answer if answer is not None and not answer.done() else None
+    def _reset_stream(self, detail: str) -> None:
+        """One exchange ends without an answer; the connection stays."""
+        answer = self._settle()
+        if answer is not None:
+            answer.set_exception(ExchangeError("reset", detail))
 
     def _flush(self) -> None:
         data = self._http.data_to_send()

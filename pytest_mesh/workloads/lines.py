@@ -12,7 +12,7 @@ import weakref
 from pathlib import Path
 
 from pytest_mesh.contracts import Failure
-from pytest_mesh.workloads.connections import ExchangeError
+from pytest_mesh.workloads.connections import ClientConnection
 from pytest_mesh.workloads.http1 import Message
 from pytest_mesh.workloads.server import Handler, Reply
 
@@ -23,30 +23,19 @@ _ANSWERED = "ANSWERED 200"
 _server_names: weakref.WeakKeyDictionary[ssl.SSLObject, str] = weakref.WeakKeyDictionary()
 
 
-class LineClient(asyncio.Protocol):
+class LineClient(ClientConnection):
     """A connection that carries one exchange at a time."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Message] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        super().__init__()
         self._buffer = bytearray()
-        self.usable = True
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection gives no other
-        self._transport = transport
 
     def send(self, data: bytes, *, timeout: float, bodyless: bool = False) -> asyncio.Future[Message]:
         """Send a line; the future gives the line that comes back."""
         del bodyless
-        answer = self._answer = self._loop.create_future()
-        self._timer = self._loop.call_later(timeout, self._fail, "timeout", f"no answer within {timeout:g} s")
-        if self._transport is None or self._transport.is_closing():
-            self._fail("reset", "the connection was closed")
-        else:
-            self._transport.write(data)
+        answer, transport = self._begin(timeout)
+        if transport is not None:
+            transport.write(data)
         return answer
 
     def data_received(self, data: bytes) -> None:
@@ -57,35 +46,12 @@ class LineClient(asyncio.Protocol):
                 self._fail("protocol", f"no end of the line within {LONGEST_LINE} bytes")
             return
         self._buffer = rest
-        answer = self._settle()
-        if answer is not None:
-            answer.set_result(Message(_ANSWERED, (), bytes(line), True))
+        self._succeed(Message(_ANSWERED, (), bytes(line), True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
         failure: Failure = "tls" if isinstance(exc, ssl.SSLError) else "reset"
         self._fail(failure, str(exc) if exc else "the peer closed the connection")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.usable = False
-        if self._transport is not None:
-            self._transport.close()
-
-    def _fail(self, failure: Failure, detail: str) -> None:
-        self.usable = False
-        answer = self._settle()
-        if answer is not None:
-            answer.set_exception(ExchangeError(failure, detail))
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _settle(self) -> asyncio.Future[Message] | None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        answer, self._answer = self._answer, None
-        return answer if answer is not None and not answer.done() else None
 
 
 class LineServer(asyncio.Protocol):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pytest_mesh.contracts import Failure
 from pytest_mesh.workloads import packages
-from pytest_mesh.workloads.connections import ExchangeError
+from pytest_mesh.workloads.connections import ClientConnection
 from pytest_mesh.workloads.http1 import Message
 
 packages.reachable()
@@ -27,43 +26,32 @@ from wsproto.utilities import ProtocolError  # noqa: E402
 Headers = tuple[tuple[str, str], ...]
 
 
-class WebSocketClient(asyncio.Protocol):
+class WebSocketClient(ClientConnection):
     """A connection that carries one exchange at a time. An answer's status is 101, or that of the refusal."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__()
         self._socket = WSConnection(ConnectionType.CLIENT)
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Message] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._upgraded: Headers | None = None
         self._refused: tuple[int, Headers] = (0, ())
         self._text = ""
         self._waiting = ""
         self._refusal = bytearray()
         self._begun = False
-        self.usable = True
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection gives no other
-        self._transport = transport
 
     def send(
         self, data: tuple[str, str, list[tuple[str, str]], str], *, timeout: float, bodyless: bool = False
     ) -> asyncio.Future[Message]:
         """Send a text, after the upgrade where it is the first; the future gives the text that comes back."""
         del bodyless
-        answer = self._answer = self._loop.create_future()
-        self._timer = self._loop.call_later(timeout, self._fail, "timeout", f"no answer within {timeout:g} s")
         path, host, headers, text = data
-        if self._transport is None or self._transport.is_closing():
-            self._fail("reset", "the connection was closed")
-        elif self._upgraded is None:
+        answer, transport = self._begin(timeout)
+        if transport is not None and self._upgraded is None:
             self._waiting = text
             extra: Any = [(name.encode(), value.encode()) for name, value in headers]
-            self._transport.write(self._socket.send(Request(host=host, target=path, extra_headers=extra)))
-        else:
-            self._transport.write(self._socket.send(TextMessage(data=text)))
+            transport.write(self._socket.send(Request(host=host, target=path, extra_headers=extra)))
+        elif transport is not None:
+            transport.write(self._socket.send(TextMessage(data=text)))
         return answer
 
     def data_received(self, data: bytes) -> None:
@@ -77,16 +65,6 @@ class WebSocketClient(asyncio.Protocol):
                 self._take(event)
         except ProtocolError as error:
             self._fail("protocol", f"no WebSocket: {error}")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.usable = False
-        self._fail("reset", str(exc) if exc else "the peer closed the connection")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.usable = False
-        if self._transport is not None:
-            self._transport.close()
 
     def _take(self, event: Any) -> None:
         assert self._transport is not None  # noqa: S101 - bytes come after the connection
@@ -110,32 +88,12 @@ class WebSocketClient(asyncio.Protocol):
             self._text += event.data
             if event.message_finished:
                 text, self._text = self._text, ""
-                self._settled(Message("HTTP/1.1 101", self._upgraded or (), text.encode(), True))
+                self._succeed(Message("HTTP/1.1 101", self._upgraded or (), text.encode(), True))
 
     def _refuse(self) -> None:
         self.usable = False
         status, headers = self._refused
-        self._settled(Message(f"HTTP/1.1 {status:03}", headers, bytes(self._refusal), False))
-
-    def _settled(self, message: Message) -> None:
-        answer = self._settle()
-        if answer is not None:
-            answer.set_result(message)
-
-    def _fail(self, failure: Failure, detail: str) -> None:
-        self.usable = False
-        answer = self._settle()
-        if answer is not None:
-            answer.set_exception(ExchangeError(failure, detail))
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _settle(self) -> asyncio.Future[Message] | None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        answer, self._answer = self._answer, None
-        return answer if answer is not None and not answer.done() else None
+        self._succeed(Message(f"HTTP/1.1 {status:03}", headers, bytes(self._refusal), False))
 
 
 def _pairs(headers: Any) -> Headers:
