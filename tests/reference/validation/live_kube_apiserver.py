@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,78 +18,29 @@ from typing import Any
 
 import pytest
 import requests
-import urllib3
 
 from mesh_conformance.validation.vectors import all_vectors
 from mesh_reference.validation import galley
 from mesh_reference.validation.findings import errors
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "local" / "differential"))
 
+import real_server
 from admitting import Api, galley_served, install
 from refusals import agrees, said
 
-TOKEN = "of-this-run-alone"
-READY_SECONDS = 90.0
 SERVED = [vector for vector in all_vectors() if vector.rule != "unknown-kind"]
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def running(argv: list[str], log: Path) -> Iterator[None]:
-    with log.open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=out) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
 @contextlib.contextmanager
 def kube_apiserver(folder: Path) -> Iterator[Api]:
-    etcd, peers, port = free_port(), free_port(), free_port()
-    (folder / "tokens.csv").write_text(f"{TOKEN},admin,1,system:masters\n")
-    key = folder / "accounts.key"
-    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    store = [os.environ["MESH_ETCD"], "--data-dir", str(folder / "etcd"), "--unsafe-no-fsync"]
-    for flag, number in (("client", etcd), ("peer", peers)):
-        store += [f"--listen-{flag}-urls", f"http://127.0.0.1:{number}"]
-    store += ["--advertise-client-urls", f"http://127.0.0.1:{etcd}"]
-    store += ["--initial-advertise-peer-urls", f"http://127.0.0.1:{peers}"]
-    store += ["--initial-cluster", f"default=http://127.0.0.1:{peers}"]
-    server = [os.environ["MESH_KUBE_APISERVER"], f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={port}"]
-    server += ["--bind-address=127.0.0.1", f"--cert-dir={folder / 'certificates'}", "--authorization-mode=RBAC"]
-    server += [f"--token-auth-file={folder / 'tokens.csv'}", "--service-account-issuer=https://kubernetes.default.svc"]
-    server += [f"--service-account-signing-key-file={key}", f"--service-account-key-file={key}"]
-    server += ["--service-cluster-ip-range=10.96.0.0/16", "--disable-admission-plugins=ServiceAccount"]
-    with (
-        running(store, folder / "etcd.log"),
-        running(server, folder / "apiserver.log"),
-        requests.Session() as session,
-    ):
+    with real_server.kube_apiserver(folder) as (url, token), requests.Session() as session:
         session.trust_env = False
         session.verify = False
-        session.headers["Authorization"] = f"Bearer {TOKEN}"
-        api = Api(url=f"https://127.0.0.1:{port}", session=session)
-        end = time.monotonic() + READY_SECONDS
-        while not is_ready(api):
-            assert time.monotonic() < end, (folder / "apiserver.log").read_text()[-2000:]
-            threading.Event().wait(0.3)
-        yield api
-
-
-def is_ready(api: Api) -> bool:
-    try:
-        return api.session.get(f"{api.url}/readyz", timeout=5).status_code == 200
-    except (requests.ConnectionError, urllib3.exceptions.HTTPError):
-        return False
+        session.headers["Authorization"] = f"Bearer {token}"
+        yield Api(url=url, session=session)
 
 
 @contextlib.contextmanager
