@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -152,46 +152,62 @@ class _Looking:
     def namespace_of_the_mesh(self, *, roots: bool = True) -> None:
         """Make a namespace as tests get it; look at what becomes of a Pod in it, and at the trust bundle."""
         labels = dict(self._file.injection_labels)
+        taken_by: list[Json] = []
         if labels and self._file.proxy_container:
             configurations = self._ask("webhooks", lambda: self._kube.list(_WEBHOOKS)) or []
-            if "webhooks" not in self.seen.unseen and not self._selected(configurations, labels):
-                return
+            if "webhooks" not in self.seen.unseen:
+                found = self._taking(configurations, labels)
+                if not found:
+                    return
+                # One that takes every namespace may be anybody's.
+                taken_by = [one for one in found if webhooks.reads(one.get("namespaceSelector") or {}, labels)]
         name = f"mesh-probe-{secrets.token_hex(3)}"
         with made_namespace(self._kube, name, labels, keep=lambda: False):
             if labels and self._file.proxy_container:
-                self._injection(name)
+                self._injection(name, taken_by)
             if roots and self._file.root_config_map[0]:
                 self._ask("the trust bundle", lambda: self._trust_bundle(name))
 
-    def _selected(self, configurations: list[Json], labels: Mapping[str, str]) -> bool:
+    def _taking(self, configurations: list[Json], labels: Mapping[str, str]) -> list[Json]:
+        """Give the webhooks that take Pods of the namespace; none is a finding."""
         deadline = time.monotonic() + min(self._seconds, _UNSELECTED_SECONDS)
-        while not webhooks.selecting(configurations, labels):
+        while not (found := webhooks.selecting(configurations, labels)):
             if time.monotonic() >= deadline:
                 key = "injection.revision" if self._file.revision else "injection.labels"
                 wanted = "; ".join(webhooks.selectors(configurations)) or "nothing: there is no webhook for Pods"
                 self._note(key, f"no webhook takes Pods of a namespace labelled {_pairs(labels)} (they take: {wanted})")
-                return False
+                return []
             time.sleep(_POLL_SECONDS)
             configurations = self._kube.list(_WEBHOOKS)
-        return True
+        return found
 
-    def _injection(self, namespace: str) -> None:
+    def _injection(self, namespace: str, taken_by: Sequence[Json]) -> None:
+        """Look at what becomes of a Pod; ``taken_by`` holds the webhooks that take it for its labels, if known."""
         plain = {"containers": [{"name": "probe", "image": WORKLOAD_IMAGE}]}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": namespace}, "spec": plain}
-        deadline = time.monotonic() + max(self._seconds, _UNSELECTED_SECONDS)
+        started = time.monotonic()
+        # Where every webhook must answer before there is a Pod, nothing that was left undone comes later.
+        answered = bool(taken_by) and all(one.get("failurePolicy", "Fail") == "Fail" for one in taken_by)
         while True:
+            seconds = max(self._seconds, _UNSELECTED_SECONDS)
             try:
                 spec = self._kube.create(f"/api/v1/namespaces/{namespace}/pods", pod, dryRun="All")["spec"]
             except KubeError as error:
-                last = f"a Pod cannot be created: {error.message}"
+                last, doubtful = f"a Pod cannot be created: {error.message}", False
             else:
                 containers = {one["name"]: one for one in (*(spec.get("initContainers") or ()), *spec["containers"])}
                 if len(containers) > 1:
                     self._contents(containers)
                     return
                 last = "a Pod comes back as it was, without a proxy"
-            if time.monotonic() >= deadline:
-                self._note("injection.labels", f"namespace labelled {_pairs(self._file.injection_labels)}: {last}")
+                # The file's labels lead to a webhook that leaves Pods alone: the mesh's own fault, if the webhook is its own.
+                doubtful = bool(taken_by)
+                if taken_by:
+                    last += f" (taken by {', '.join(str(one['name']) for one in taken_by)})"
+                seconds = _UNSELECTED_SECONDS if answered else seconds
+            if time.monotonic() >= started + seconds:
+                rule = f"namespace labelled {_pairs(self._file.injection_labels)}: {last}"
+                self._note("injection.labels", rule, doubtful=doubtful)
                 return
             time.sleep(_POLL_SECONDS)
 

@@ -11,13 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_mesh.contracts import Json
 
 
-def selecting(configurations: Sequence[Json], labels: Mapping[str, str]) -> list[str]:
-    """Name the webhooks that take a new Pod of a namespace with these labels."""
-    return [
-        str(webhook["name"])
-        for webhook in _of_pods(configurations)
-        if matches(webhook.get("namespaceSelector") or {}, labels)
-    ]
+def selecting(configurations: Sequence[Json], labels: Mapping[str, str]) -> list[Json]:
+    """Give the webhooks that take a new Pod of a namespace with these labels."""
+    return [webhook for webhook in _of_pods(configurations) if matches(webhook.get("namespaceSelector") or {}, labels)]
 
 
 def selectors(configurations: Sequence[Json]) -> list[str]:
@@ -42,6 +38,12 @@ def matches(selector: Json, labels: Mapping[str, str]) -> bool:
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
     return all(_fits(one, labels) for one in selector.get("matchExpressions") or ())
+
+
+def reads(selector: Json, labels: Mapping[str, str]) -> bool:
+    """Whether a LabelSelector asks for one of these labels, whatever value it wants."""
+    asked = {*(selector.get("matchLabels") or {}), *(one["key"] for one in selector.get("matchExpressions") or ())}
+    return not asked.isdisjoint(labels)
 
 
 def written(selector: Json) -> str:

@@ -23,6 +23,7 @@ ACME = Implementation(
     source="acme.toml",
     lines={"install": 1, "install.ready": 2, "injection": 3, "injection.labels": 4, "identity": 5},
 )
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/acme"
 INJECTED = [
     {"name": "acme-init"},
     {"name": "acme-proxy", "env": [{"name": "TRUST_DOMAIN", "value": "acme.example"}]},
@@ -41,7 +42,7 @@ def acme(kube, monkeypatch):
         status={"readyReplicas": 1},
     )
     kube.put(
-        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/acme",
+        WEBHOOKS,
         webhooks=[
             {
                 "name": "inject.acme.example",
@@ -151,8 +152,46 @@ def test_a_pod_that_comes_back_as_it_was_is_told(acme):
     acme.inject = lambda pod: pod
 
     assert told(acme) == [
-        "acme.toml:4: injection.labels: namespace labelled acme=on: a Pod comes back as it was, without a proxy"
+        (
+            "acme.toml:4: injection.labels: namespace labelled acme=on: a Pod comes back as it was, without a proxy "
+            "(taken by inject.acme.example)"
+        )
     ]
+
+
+def test_a_webhook_that_takes_the_label_and_injects_nothing_is_for_the_checks_to_judge_at_once(acme, monkeypatch):
+    acme.inject = lambda pod: pod
+    monkeypatch.setattr(presence, "READY_SECONDS", 600.0)
+
+    looked = presence.require(acme, ACME, injection=True)
+
+    assert [one.key for one in looked.doubts] == ["injection.labels"]
+
+
+def test_a_webhook_that_may_be_passed_over_is_given_its_time(acme, monkeypatch):
+    (webhook,) = acme.objects[WEBHOOKS]["webhooks"]
+    webhook["failurePolicy"] = "Ignore"
+    calls = []
+
+    def inject(pod):
+        calls.append(pod)
+        if len(calls) > 2:
+            pod["spec"]["initContainers"] = INJECTED
+        return pod
+
+    acme.inject = inject
+    monkeypatch.setattr(presence, "READY_SECONDS", 600.0)
+
+    assert presence.require(acme, ACME, injection=True) == presence.Look()
+
+
+def test_a_webhook_for_every_namespace_that_leaves_a_pod_alone_says_nothing_of_the_mesh(acme):
+    (webhook,) = acme.objects[WEBHOOKS]["webhooks"]
+    del webhook["namespaceSelector"]
+    acme.inject = lambda pod: pod
+
+    with pytest.raises(Infrastructure, match=r"a Pod comes back as it was, without a proxy$"):
+        presence.require(acme, ACME, injection=True)
 
 
 def test_what_this_account_may_not_read_is_no_finding_but_is_said(acme):
