@@ -65,11 +65,8 @@ def main(
             text = running.behind_proxy(behind, mutant.id) if proxied else running.implementation(mutant)
             run = running.suite(wanted, text=text, name=mutant.id, cluster_name=cluster_name)
         matrix[mutant.id] = run
+        _write(ROOT / report, matrix)  # after each: a run that is cut short keeps what it found
         click.echo(_line(mutant, run))
-    path = ROOT / report
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found = {name: {**asdict(run), "output": ""} for name, run in matrix.items()}
-    path.write_text(json.dumps(found, indent=1, sort_keys=True))
     if page:
         from page import PAGE
         from page import page as written
@@ -111,6 +108,12 @@ def useless_checks(checks: Sequence[str], matrix: Mapping[str, Verdicts]) -> lis
     """Give the checks that no mutant makes fail."""
     killing = {check for verdicts in matrix.values() for check, verdict in verdicts.items() if verdict == "failed"}
     return [check for check in checks if check not in killing]
+
+
+def _write(path: Path, matrix: Mapping[str, Run]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {name: {**asdict(run), "output": ""} for name, run in matrix.items()}
+    path.write_text(json.dumps(found, indent=1, sort_keys=True))
 
 
 def _require_sound(
