@@ -1,35 +1,58 @@
-"""The embedded API server's figures on its own, over TLS: ready, creates on one connection, one watcher's latency, writes beside 10,000 objects.
+"""The embedded API server's figures on its own, over TLS: ready, creates, watch latency, writes beside objects and watches, memory.
 
-Beside a real kube-apiserver in the same run where MESH_KUBE_APISERVER and MESH_ETCD name the two programs.
+Beside a real kube-apiserver in the same run where MESH_KUBE_APISERVER and MESH_ETCD name the two programs; then the
+last line is the ratio of the two. ROUNDS, WRITES and the like are below; ``API_WRITES`` in the environment lowers the long run's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
+import selectors
 import socket
-import ssl
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "local/differential"))
 
+from raw_https import Connection
 from real_server import free_port, kube_apiserver
 
-CREATES, EVENTS, OBJECTS, WRITES = 3000, 300, 10_000, 1000
+HERE = Path(__file__).parent
+STARTS, ROUNDS, CREATES = 5, 3, 2000
+CONNECTIONS = 8
+EVENTS = 500
+OBJECTS, WATCHES, WATCHED = 10_000, 200, 1000
+WRITES = int(os.environ.get("API_WRITES", "100000"))
 MAPS = "/api/v1/namespaces/default/configmaps"
+SECRETS = "/api/v1/namespaces/default/secrets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What was measured of a server; seconds, milliseconds, MiB as the names say."""
+
+    ready_s: float
+    creates_per_s: float
+    creates_per_s_over_8: float
+    watch_p50_ms: float
+    watch_p99_ms: float
+    write_p50_ms: float
+    write_p99_ms: float
+    write_most_ms: float
+    list_ms: float
+    memory_before_mib: float
+    memory_after_mib: float
 
 
 def own_address() -> str:
@@ -41,23 +64,16 @@ def own_address() -> str:
 
 
 @contextlib.contextmanager
-def embedded(folder: Path) -> Iterator[tuple[str, str, float]]:
-    """Run the server's program; gives (URL, token, seconds until it was ready)."""
+def embedded(folder: Path) -> Iterator[tuple[str, str, int, float]]:
+    """Run the server's program; gives (URL, token, process id, seconds until it was ready)."""
+    folder.mkdir(exist_ok=True)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        listening.listen()
+        listening.listen(512)
         read, write = os.pipe()
         argv = [sys.executable, "-m", "pytest_mesh.clusters.local.apiserver", "--run-dir", str(folder)]
-        argv += [
-            "--listen-fd",
-            str(listening.fileno()),
-            "--node-address",
-            own_address(),
-            "--port",
-            str(free_port()),
-            "--ready-fd",
-            str(write),
-        ]
+        argv += ["--listen-fd", str(listening.fileno()), "--node-address", own_address()]
+        argv += ["--port", str(free_port()), "--ready-fd", str(write)]
         begun = time.monotonic()
         with (
             (folder / "log").open("wb") as log,
@@ -69,109 +85,183 @@ def embedded(folder: Path) -> Iterator[tuple[str, str, float]]:
                 ready = time.monotonic() - begun
                 config = yaml.safe_load((folder / "kubeconfig").read_text())
                 url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-                yield url, config["users"][0]["user"]["token"], ready
+                yield url, config["users"][0]["user"]["token"], process.pid, ready
             finally:
                 process.terminate()
                 process.wait(20)
                 os.close(read)
 
 
-class Client:
-    """One connection over TLS."""
+def config_map(name: str, value: str = "b") -> bytes:
+    return json.dumps({"metadata": {"name": name}, "data": {"a": value}}).encode()
 
-    def __init__(self, url: str, token: str) -> None:
-        parts = urlsplit(url)
-        context = ssl._create_unverified_context()
-        self._connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=60, context=context)
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
-    def __enter__(self) -> Self:
-        return self
+def resident(pid: int) -> float:
+    """Give what a process holds in memory, in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
 
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
 
-    def send(self, method: str, path: str, body: object = None) -> int:
-        self._connection.request(method, path, None if body is None else json.dumps(body), self._headers)
-        answer = self._connection.getresponse()
-        answer.read()
-        return answer.status
-
-    def watch(self, path: str) -> http.client.HTTPResponse:
-        """Follow what happens from here on."""
-        self._connection.request("GET", f"{path}?limit=1", None, self._headers)
-        version = json.loads(self._connection.getresponse().read())["metadata"]["resourceVersion"]
-        self._connection.request("GET", f"{path}?watch=true&resourceVersion={version}", None, self._headers)
-        return self._connection.getresponse()
+def share(waits: list[float], part: float) -> float:
+    """Give a percentile in milliseconds."""
+    return sorted(waits)[int(len(waits) * part)] * 1000
 
 
 def creates(url: str, token: str) -> float:
-    with Client(url, token) as client:
+    """Give the median rate of ROUNDS of creates, each sent when the one before is answered."""
+    rates = []
+    with Connection(url, token) as client:
+        for turn in range(ROUNDS):
+            begun = time.monotonic()
+            for index in range(CREATES):
+                status, answer = client.ask("POST", MAPS, config_map(f"c{turn}-{index}"))
+                assert status == 201, answer
+            rates.append(CREATES / (time.monotonic() - begun))
+    return statistics.median(rates)
+
+
+def creates_over_many(url: str, token: str) -> float:
+    """Give the rate of creates with one under way on each of CONNECTIONS."""
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         begun = time.monotonic()
-        for index in range(CREATES):
-            assert client.send("POST", MAPS, {"metadata": {"name": f"c{index}"}, "data": {"a": "b"}}) == 201
+        for index in range(CONNECTIONS):
+            client = stack.enter_context(Connection(url, token))
+            selector.register(client, selectors.EVENT_READ, client)
+            client.send("POST", MAPS, config_map(f"o{index}"))
+        sent, answered = CONNECTIONS, 0
+        while answered < CREATES:
+            for key, _ in selector.select():
+                status, answer = key.data.receive()
+                assert status == 201, answer
+                answered += 1
+                if sent < CREATES:
+                    key.data.send("POST", MAPS, config_map(f"o{sent}"))
+                    sent += 1
         return CREATES / (time.monotonic() - begun)
 
 
+def version_of(client: Connection, path: str) -> str:
+    version: str = json.loads(client.ask("GET", f"{path}?limit=1")[1])["metadata"]["resourceVersion"]
+    return version
+
+
 def latency(url: str, token: str) -> tuple[float, float]:
-    """Give p50 and p99, in milliseconds, from sending a create to reading its event."""
-    path = "/api/v1/namespaces/default/secrets"
-    seen: dict[str, float] = {}
-    arrived = threading.Semaphore(0)
-    sent: dict[str, float] = {}
-    with Client(url, token) as watching, Client(url, token) as client, watching.watch(path) as stream:
-
-        def read() -> None:
-            for line in iter(stream.readline, b""):
-                name = json.loads(line)["object"]["metadata"].get("name", "")
-                if name.startswith("w"):
-                    seen[name] = time.monotonic()
-                    arrived.release()
-                    if len(seen) == EVENTS:
-                        return
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        for index in range(EVENTS):
-            sent[f"w{index}"] = time.monotonic()
-            assert client.send("POST", path, {"metadata": {"name": f"w{index}"}}) == 201
-            assert arrived.acquire(timeout=10)
-        reader.join(10)
-    waits = sorted((seen[name] - sent[name]) * 1000 for name in sent)
-    return statistics.median(waits), waits[int(len(waits) * 0.99)]
-
-
-def beside_many(url: str, token: str) -> float:
-    """Give the p99, in milliseconds, of a write beside OBJECTS objects."""
+    """Give p50 and p99, in milliseconds, from sending a create to having read its event."""
     waits = []
-    with Client(url, token) as client:
-        for index in range(OBJECTS - CREATES):
-            assert client.send("POST", MAPS, {"metadata": {"name": f"m{index}"}, "data": {"a": "b"}}) == 201
-        for index in range(WRITES):
+    with (
+        Connection(url, token) as watching,
+        Connection(url, token) as client,
+        selectors.DefaultSelector() as selector,
+    ):
+        watching.follow(f"{SECRETS}?watch=true&resourceVersion={version_of(client, SECRETS)}")
+        for connection in (watching, client):
+            selector.register(connection, selectors.EVENT_READ, connection)
+        for index in range(EVENTS):
+            name = f"w{index}"
             begun = time.monotonic()
-            assert (
-                client.send("PUT", f"{MAPS}/m{index}", {"metadata": {"name": f"m{index}"}, "data": {"a": "c"}}) == 200
-            )
-            waits.append((time.monotonic() - begun) * 1000)
-    return sorted(waits)[int(WRITES * 0.99)]
+            client.send("POST", SECRETS, json.dumps({"metadata": {"name": name}}).encode())
+            seen, answered = b"", False
+            while not (answered and f'"name":"{name}"'.encode() in seen and seen.endswith(b"\n\r\n")):
+                for key, _ in selector.select(10):
+                    if key.data is client:
+                        assert client.receive()[0] == 201
+                        answered = True
+                    else:
+                        seen += watching.pieces()
+                        arrived = time.monotonic()
+            waits.append(arrived - begun)
+    return share(waits, 0.5), share(waits, 0.99)
 
 
-def told(name: str, url: str, token: str, ready: float) -> None:
-    rate, (half, most), write = creates(url, token), latency(url, token), beside_many(url, token)
-    print(  # noqa: T201 - a benchmark tells its figures
-        f"\n{name}: ready {ready:.2f} s, {rate:.0f} creates/s on one connection, watch p50 {half:.2f} ms p99 {most:.2f} ms, "
-        f"write beside {OBJECTS} objects p99 {write:.1f} ms; load {os.getloadavg()[0]:.1f}"
+def beside_many(url: str, token: str) -> tuple[list[float], float]:
+    """Give each write's seconds beside OBJECTS objects and WATCHES watches of all of them, and a whole list's milliseconds."""
+    waits = []
+    with Connection(url, token) as client:
+        held = len(json.loads(client.ask("GET", MAPS)[1])["items"])
+        for index in range(max(OBJECTS - held, WATCHED)):
+            assert client.ask("POST", MAPS, config_map(f"m{index}"))[0] == 201
+        begun = time.monotonic()
+        assert client.ask("GET", MAPS)[0] == 200
+        listing = (time.monotonic() - begun) * 1000
+        path = f"/api/v1/configmaps?watch=true&resourceVersion={version_of(client, MAPS)}"
+        argv = [sys.executable, str(HERE / "many_watches.py"), url, path, str(WATCHES)]
+        environment = {**os.environ, "TOKEN": token}
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as watches:
+            assert watches.stdin is not None
+            assert watches.stdout is not None
+            assert watches.stdout.readline() == b"open\n"
+            for index in range(WATCHED):
+                begun = time.monotonic()
+                assert client.ask("PUT", f"{MAPS}/m{index}", config_map(f"m{index}", "c"))[0] == 200
+                waits.append(time.monotonic() - begun)
+            watches.stdin.write(b"%d\n" % WATCHED)
+            watches.stdin.flush()
+            assert int(watches.stdout.readline()) >= WATCHED, "a watch did not see every write"
+            watches.stdin.close()
+            watches.wait(20)
+    return waits, listing
+
+
+def long_run(url: str, token: str, pid: int) -> tuple[float, float]:
+    """Give the memory before and after WRITES further writes of the objects that there are."""
+    with Connection(url, token) as client:
+        for index in range(OBJECTS + WRITES):
+            if index == OBJECTS:
+                before = resident(pid)
+            name = f"m{index % WATCHED}"
+            assert client.ask("PUT", f"{MAPS}/{name}", config_map(name, f"v{index}"))[0] == 200
+        return before, resident(pid)
+
+
+def measured(url: str, token: str, pid: int, ready: float) -> Figures:
+    one, many, (half, most) = creates(url, token), creates_over_many(url, token), latency(url, token)
+    waits, listing = beside_many(url, token)
+    before, after = long_run(url, token, pid)
+    return Figures(
+        ready_s=ready,
+        creates_per_s=one,
+        creates_per_s_over_8=many,
+        watch_p50_ms=half,
+        watch_p99_ms=most,
+        write_p50_ms=share(waits, 0.5),
+        write_p99_ms=share(waits, 0.99),
+        write_most_ms=max(waits) * 1000,
+        list_ms=listing,
+        memory_before_mib=before,
+        memory_after_mib=after,
     )
 
 
-def test_the_embedded_server(tmp_path):
-    with embedded(tmp_path) as (url, token, ready):
-        told("embedded", url, token, ready)
+def told(name: str, found: dict[str, float]) -> None:
+    shown = ", ".join(f"{title} {value:.2f}" for title, value in found.items())
+    print(f"\n{name}: {shown}; load {os.getloadavg()[0]:.1f}")  # noqa: T201 - a benchmark tells its figures
 
 
-def test_a_real_kube_apiserver_in_the_same_run(tmp_path):
+def real_pid(folder: Path) -> int:
+    """Give the process id of the kube-apiserver whose certificates are in ``folder``."""
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if f"--cert-dir={folder}/".encode() in place.read_bytes():
+                return int(place.parent.name)
+    raise AssertionError("no kube-apiserver of this folder runs")
+
+
+@pytest.mark.timeout(900)
+def test_the_embedded_server_and_a_real_one_in_the_same_run(tmp_path):
+    starts = []
+    for index in range(STARTS):
+        with embedded(tmp_path / f"start{index}") as (*_, ready):
+            starts.append(ready)
+    with embedded(tmp_path / "embedded") as (url, token, pid, _):
+        ours = asdict(measured(url, token, pid, statistics.median(starts)))
+    told("embedded", ours)
     if not {"MESH_KUBE_APISERVER", "MESH_ETCD"} <= os.environ.keys():
-        pytest.skip("MESH_KUBE_APISERVER and MESH_ETCD do not name the programs")
+        print("kube-apiserver: not measured, MESH_KUBE_APISERVER and MESH_ETCD do not name the programs")  # noqa: T201
+        return
+    folder = tmp_path / "real"
+    folder.mkdir()
     begun = time.monotonic()
-    with kube_apiserver(tmp_path) as (url, token):
-        told("kube-apiserver", url, token, time.monotonic() - begun)
+    with kube_apiserver(folder) as (url, token):
+        theirs = asdict(measured(url, token, real_pid(folder), time.monotonic() - begun))
+    told("kube-apiserver", theirs)
+    told("embedded / kube-apiserver", {name: ours[name] / theirs[name] for name in ours})

@@ -6,6 +6,7 @@ Who owns a set is ``ownership``'s matter.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,8 +14,6 @@ import orjson
 from pytest_mesh.clusters.local.apiserver import builtins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from pytest_mesh.contracts import Json
 
 Path = tuple[str, ...]
@@ -24,10 +23,12 @@ ANYTHING: Schema = {}
 MEMBER = object()
 """The value of a path that names an entry and has paths of its own below it."""
 
+METADATA: Path = ("f:metadata",)
+
 _UNOWNED = {
     ("f:apiVersion",),
     ("f:kind",),
-    ("f:metadata",),
+    METADATA,
     *(
         ("f:metadata", f"f:{name}")
         for name in (
@@ -75,9 +76,73 @@ def step_of(item: Any, schema: Schema) -> str:
     return "k:" + orjson.dumps(keys).decode()
 
 
+class Shape:
+    """A schema as far as ownership asks for it, read once; the parts below are read when something is there."""
+
+    __slots__ = ("_additional", "_blank", "_fields", "_items", "atomic_list", "atomic_map", "schema")
+
+    def __init__(self, schema: Any) -> None:
+        self.schema = resolve(schema)
+        self.atomic_map = is_atomic_map(self.schema)
+        self.atomic_list = list_type(self.schema) == "atomic"
+        self._fields: dict[str, tuple[str, Shape, bool]] = {}
+        self._additional: Shape | None = None
+        self._items: Shape | None = None
+        self._blank: dict[Path, Any] | None = None
+
+    def field(self, name: str) -> tuple[str, Shape, bool]:
+        """Give a field's step, its shape, and whether it is a field of a struct (and not a key of a map)."""
+        found = self._fields.get(name)
+        if found is not None:
+            return found
+        properties = self.schema.get("properties")
+        if properties and name in properties:
+            found = self._fields[name] = (f"f:{name}", Shape(properties[name]), True)
+            return found
+        if self._additional is None:
+            self._additional = Shape(self.schema.get("additionalProperties"))
+        return f"f:{name}", self._additional, False
+
+    @property
+    def items(self) -> Shape:
+        if self._items is None:
+            self._items = Shape(self.schema.get("items"))
+        return self._items
+
+    @property
+    def blank(self) -> dict[Path, Any]:
+        """The paths of what Go writes before anything is said, structs and lists among them."""
+        if self._blank is None:
+            self._blank = {}
+            _fill(zero(self.schema), self, (), self._blank, structs=True)
+        return self._blank
+
+
+_shapes: dict[int, Shape] = {}
+"""Shapes by the identity of their schemas, which they keep alive; emptied when there are too many."""
+
+MOST_SHAPES = 4096
+
+
+def shape_of(schema: Any) -> Shape:
+    """Give the shape of a whole object's schema."""
+    schema = resolve(schema)
+    found = _shapes.get(id(schema))
+    if found is None:
+        if len(_shapes) >= MOST_SHAPES:
+            _shapes.clear()
+        found = _shapes[id(schema)] = Shape(schema)
+    return found
+
+
 def flatten(obj: Json, schema: Any, *, structs: bool = False) -> dict[Path, Any]:
     """Give the owned fields of an object and their values; with ``structs`` every struct and list on the way too."""
-    return {path: value for path, value in _walk(obj, resolve(schema), (), structs) if path not in _UNOWNED}
+    shape = shape_of(schema)
+    if shape.atomic_map:
+        return {(): obj}
+    found: dict[Path, Any] = {}
+    _fill(obj, shape, (), found, structs=structs)
+    return found
 
 
 def zero(schema: Any) -> Json:
@@ -95,29 +160,43 @@ def zero(schema: Any) -> Json:
     return found
 
 
-def _walk(value: Any, schema: Schema, path: Path, structs: bool) -> Iterator[tuple[Path, Any]]:
-    if isinstance(value, dict) and not is_atomic_map(schema):
-        for name, inner in value.items():
-            known, struct = child(schema, name)
-            below = (*path, f"f:{name}")
-            if below in _UNOWNED and below != ("f:metadata",):
-                continue
-            yield from _walk(inner, known, below, structs)
-            if structs and isinstance(inner, (dict, list)) and not _leaf(inner, known):
-                yield below, MEMBER
-            elif inner is None or inner == {} or not struct:
-                yield (
-                    below,
-                    inner if not isinstance(inner, (dict, list)) or not inner or _leaf(inner, known) else MEMBER,
-                )
-    elif isinstance(value, list) and list_type(schema) != "atomic":
-        items = resolve(schema.get("items"))
-        for item in value:
-            below = (*path, step_of(item, schema))
-            yield from _walk(item, items, below, structs)
-            yield below, MEMBER if isinstance(item, dict) else item
-    else:
-        yield path, value
+def _fill(value: Json, shape: Shape, path: Path, found: dict[Path, Any], *, structs: bool) -> None:
+    for name, inner in value.items():
+        step, known, struct = shape.field(name)
+        below = (*path, step)
+        if len(below) <= 2 and below in _UNOWNED:
+            if below == METADATA and isinstance(inner, dict):
+                _fill(inner, known, below, found, structs=structs)
+            continue
+        if isinstance(inner, dict) and not known.atomic_map:
+            if inner:
+                _fill(inner, known, below, found, structs=structs)
+            if structs or (inner and not struct):
+                found[below] = MEMBER
+            elif not inner:
+                found[below] = inner
+        elif isinstance(inner, list) and not known.atomic_list:
+            _fill_list(inner, known, below, found, structs=structs)
+            if structs:
+                found[below] = MEMBER
+            elif not struct:
+                found[below] = MEMBER if inner else inner
+        else:
+            found[below] = inner
+
+
+def _fill_list(value: list[Any], shape: Shape, path: Path, found: dict[Path, Any], *, structs: bool) -> None:
+    items = shape.items
+    for item in value:
+        below = (*path, step_of(item, shape.schema))
+        if isinstance(item, dict):
+            if not items.atomic_map:
+                _fill(item, items, below, found, structs=structs)
+            found[below] = MEMBER
+        else:
+            if isinstance(item, list) and not items.atomic_list:
+                _fill_list(item, items, below, found, structs=structs)
+            found[below] = item
 
 
 def duplicate(value: Any, schema: Any, path: str = "") -> str | None:
@@ -139,12 +218,9 @@ def duplicate(value: Any, schema: Any, path: str = "") -> str | None:
     return None
 
 
-def _leaf(value: Any, schema: Schema) -> bool:
-    return is_atomic_map(schema) if isinstance(value, dict) else list_type(schema) == "atomic"
-
-
-def to_json(paths: Iterable[Path]) -> Json:
-    """Give the FieldsV1 form of a set."""
+@lru_cache(maxsize=2048)
+def to_json(paths: frozenset[Path]) -> Json:
+    """Give the FieldsV1 form of a set: one object for all sets that are equal, to be read only."""
     root: Json = {}
     for path in sorted(paths):
         node = root
@@ -164,11 +240,16 @@ def _trim(node: Json) -> None:
             _trim(inner)
 
 
-def from_json(fields: Json) -> set[Path]:
+def from_json(fields: Json) -> frozenset[Path]:
     """Read a FieldsV1 form."""
+    return _from_text(orjson.dumps(fields))
+
+
+@lru_cache(maxsize=2048)
+def _from_text(fields: bytes) -> frozenset[Path]:
     found: set[Path] = set()
-    _read(fields, (), found)
-    return found
+    _read(orjson.loads(fields), (), found)
+    return frozenset(found)
 
 
 def _read(node: Json, path: Path, found: set[Path]) -> None:

@@ -5,10 +5,11 @@ Pure but for the clock and the random source of ``timestamp``, ``new_uid`` and `
 
 from __future__ import annotations
 
-import datetime as dt
 import random
 import re
+import time
 import uuid
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -63,7 +64,12 @@ def copy(value: T) -> T:
 
 def timestamp(offset: float = 0) -> str:
     """Give the time, ``offset`` seconds from the moment, as metav1.Time has it."""
-    return (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=offset)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _timestamp_of(int(time.time() + offset))
+
+
+@lru_cache(maxsize=16)
+def _timestamp_of(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
 def new_uid() -> str:

@@ -50,7 +50,7 @@ def read(obj: Json) -> Owners:
             api_version=entry.get("apiVersion", ""),
             subresource=entry.get("subresource", ""),
         )
-        owners[manager] = Owned(frozenset(fieldsets.from_json(entry.get("fieldsV1") or {})), entry.get("time", ""))
+        owners[manager] = Owned(fieldsets.from_json(entry.get("fieldsV1") or {}), entry.get("time", ""))
     return owners
 
 
@@ -98,7 +98,7 @@ class Difference:
 
 def compare(old: Json | None, new: Json, schema: Any) -> Difference:
     """Give what changed from ``old`` (None = nothing was there) to ``new``."""
-    before = fieldsets.flatten(fieldsets.zero(schema) if old is None else old, schema, structs=True)
+    before = fieldsets.shape_of(schema).blank if old is None else fieldsets.flatten(old, schema, structs=True)
     after = fieldsets.flatten(new, schema, structs=True)
     return Difference(
         frozenset(after.keys() - before.keys()),
