@@ -1,7 +1,7 @@
 """The handle of an embedded cluster: start it, find it, fill its image table, end it.
 
-Synchronous and light: it starts one process and talks to it by files and
-signals. It speaks no Kubernetes; for that there is the kubeconfig.
+Synchronous and light: it starts one process and talks to it by files, signals and the
+owner's socket. It speaks no Kubernetes; for that there is the kubeconfig.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from pytest_mesh.clusters.local import state
+from pytest_mesh.clusters.local import control, state
 from pytest_mesh.contracts import Image
 
 if TYPE_CHECKING:
@@ -159,6 +159,20 @@ class LocalCluster:
         finally:
             os.close(fd)
         progress(f"cluster: images {', '.join(sorted(images))}")
+
+    def reset_watches(self) -> str:
+        """Do to clients what a restart of the API server's watch cache does to them; gives the resource version.
+
+        Every open watch ends with 410 Expired, and one from any version before is refused alike: whoever follows the
+        cluster must list anew. No object changes. Raises LocalClusterError.
+        """
+        return str(self._ask("POST", "/watches/reset")["resourceVersion"])
+
+    def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        try:
+            return control.ask(self.directory, method, path, body)
+        except control.ControlError as error:
+            raise LocalClusterError(f"cluster {self.name!r}: {error}") from error
 
     def handle(self) -> Json:
         """Give what :meth:`attach` needs, in this or another process."""

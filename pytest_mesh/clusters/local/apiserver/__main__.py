@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from pytest_mesh.clusters.local.apiserver import builtins, first_objects, kubeconfigs, pki, serving, streaming
+from pytest_mesh.clusters.local.apiserver import builtins, control, first_objects, kubeconfigs, pki, serving, streaming
 from pytest_mesh.clusters.local.apiserver.admission import Admission
 from pytest_mesh.clusters.local.apiserver.authentication import Authenticator
 from pytest_mesh.clusters.local.apiserver.registry import Registry
@@ -82,10 +82,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
     try:
         await web.SockSite(runner, host, ssl_context=context).start()
         await web.TCPSite(runner, arguments.node_address, arguments.port, ssl_context=context).start()
-        if arguments.ready_fd is not None:
-            os.write(arguments.ready_fd, b"ready\n")
-            os.close(arguments.ready_fd)
-        await stopping.wait()
+        async with control.serving(server):
+            if arguments.ready_fd is not None:
+                os.write(arguments.ready_fd, b"ready\n")
+                os.close(arguments.ready_fd)
+            await stopping.wait()
     finally:
         server.store.stop()
         await runner.cleanup()

@@ -59,18 +59,23 @@ class Event:
 
 
 class Subscription:
-    """The events of one resource from a moment on; ``overflowed`` once it lagged by BACKLOG."""
+    """The events of one resource from a moment on; ``expired`` says why there will be none any more."""
 
     def __init__(self) -> None:
         self.pending: deque[Event] = deque()
-        self.overflowed = False
+        self.expired = ""
         self._waiter: asyncio.Future[None] | None = None
 
     def push(self, event: Event) -> None:
         if len(self.pending) >= BACKLOG:
-            self.overflowed = True
-        else:
-            self.pending.append(event)
+            self.expire("the watch lagged too far behind")
+            return
+        self.pending.append(event)
+        self.wake()
+
+    def expire(self, why: str) -> None:
+        """End the watch: its client has to list anew."""
+        self.expired = why
         self.wake()
 
     def wake(self) -> None:
@@ -79,7 +84,7 @@ class Subscription:
 
     async def wait(self, at_most: float) -> None:
         """Return when events are pending, or after ``at_most`` seconds."""
-        if self.pending or self.overflowed:
+        if self.pending or self.expired:
             return
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
@@ -198,6 +203,19 @@ class Store:
 
     def unsubscribe(self, key: str, subscription: Subscription) -> None:
         self._shelves[key].subscriptions.discard(subscription)
+
+    def compact(self) -> int:
+        """Forget every event so far, as a restart of kube-apiserver's watch cache does; gives the version from which one can watch.
+
+        Watches that are open end with 410 Expired, and one from any version before is refused.
+        """
+        self.version += 1
+        for shelf in self._shelves.values():
+            shelf.events.clear()
+            shelf.forgotten = self.version
+            for subscription in shelf.subscriptions:
+                subscription.expire("The resourceVersion for the provided watch is too old.")
+        return self.version
 
     @property
     def stopped(self) -> bool:

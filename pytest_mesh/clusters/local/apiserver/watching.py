@@ -101,8 +101,8 @@ class Watch:
                 if now >= deadline:
                     break
                 await subscription.wait(min(deadline, bookmark_at) - now)
-                if subscription.overflowed:
-                    yield _error(errors.expired("the watch lagged too far behind"))
+                if subscription.expired:
+                    yield _error(errors.expired(subscription.expired))
                     return
                 pending = subscription.pending
                 while pending:
