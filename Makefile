@@ -54,7 +54,7 @@ null: debian $(STAMP) ## The suite against no mesh at all: every check must fail
 sampling: debian $(STAMP) ## Sampling verdicts in a row on the embedded cluster (SAMPLES=200), and how long each takes
 	$(BIN)/pytest tests/suite --override-ini=python_files='live_sampling.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
 
-calibration: $(STAMP) ## The sequential test's errors and sizes, by simulation and importance sampling (REPETITIONS=2000)
+calibration: $(STAMP) ## The errors and sizes of the sequential test: exactly for two shares, else by simulation and importance sampling (REPETITIONS=2000)
 	$(BIN)/pytest tests/traffic --override-ini=python_files='calibration_*.py' -s $(ARGS)
 
 test: debian $(STAMP) ## Run the project's own quick tests

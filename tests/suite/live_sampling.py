@@ -51,6 +51,7 @@ def test_sampling_verdicts_in_a_row(mesh_namespace: MeshNamespace, capsys: pytes
             judgement = client.assert_split("http://reviews", {"v1": 80, "v2": 20}, delta=delta)
             took[delta].append((time.monotonic() - started, judgement.requests))
     with capsys.disabled():
+        sys.stdout.write(f"\nload averages {' '.join(f'{one:.1f}' for one in os.getloadavg())}")
         for delta, found in took.items():
             seconds = sorted(one for one, _ in found)
             sys.stdout.write(
