@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants injection lint types layers traffic-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers traffic-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -71,6 +71,9 @@ fuzz: $(STAMP) ## Fuzz the parsers of CSRs, SPIFFE IDs, certificates and bundles
 
 mutants: debian $(STAMP) ## Hold the suite against broken meshes: every check must find its mutant
 	$(BIN)/python tests/mutants/matrix.py $(ARGS)
+
+failures: debian $(STAMP) ## Break the mesh once for each profile, and hold docs/failures.md against what is printed
+	$(BIN)/python tests/mutants/failures.py --check $(ARGS)
 
 kind: $(STAMP) ## Judge the reference on kind (needs Docker and kind; MESH_KIND_IMAGE, MESH_IMAGE_BASE), and test that backend
 	$(BIN)/pytest --mesh-cluster=kind $(ARGS)

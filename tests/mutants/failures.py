@@ -1,7 +1,12 @@
-"""Writes docs/failures.md: for one broken mesh of each profile the failure as it is printed. Runs each mutant: ``failures.py``."""
+"""Writes docs/failures.md: for one broken mesh of each profile the failure as it is printed. Runs each mutant: ``failures.py``.
+
+``failures.py --check`` (``make failures``) writes nothing: it holds the page against what is printed, but for
+what every run has otherwise (numbers, and the names that a run makes up).
+"""
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
 from dataclasses import dataclass
@@ -93,9 +98,22 @@ def page(stories: dict[str, list[str]]) -> str:
     return "\n".join([*lines, ""])
 
 
+def differences(shown: str, printed: str) -> list[str]:
+    """Give what a page shows otherwise than it is printed, as a diff; numbers and made up names are the same as any other."""
+    before, after = (_numberless(text).splitlines() for text in (shown, printed))
+    return list(difflib.unified_diff(before, after, "docs/failures.md", "printed", lineterm="", n=1))
+
+
+def _numberless(text: str) -> str:
+    text = re.sub(r"\b(mesh-[a-z-]+|test_[\w-]+)-[0-9a-f]{6}\b", r"\1-X", text)
+    text = re.sub(r"cells/[0-9a-f]{12}", "cells/X", text)
+    return re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "N", text)
+
+
 @click.command()
 @click.option("--cluster-name", default="mutants", show_default=True)
-def main(cluster_name: str) -> None:
+@click.option("--check", is_flag=True, help="Hold the page against what is printed; write nothing.")
+def main(cluster_name: str, *, check: bool) -> None:
     """Run the mutants and write the page."""
     catalogue = patching.load()
     stories = {}
@@ -107,7 +125,13 @@ def main(cluster_name: str) -> None:
                 f"{one.mutant}: {one.check} is {run.verdicts.get(one.check)}\n{run.output[-2000:]}"
             )
         stories[one.mutant] = story(run.output)
-    PAGE.write_text(page(stories))
+    if not check:
+        PAGE.write_text(page(stories))
+        return
+    found = differences(PAGE.read_text(), page(stories))
+    if found:
+        raise click.ClickException("the page shows what is not printed:\n" + "\n".join(found))
+    click.echo(f"docs/failures.md shows {len(SHOWN)} failures as they are printed")
 
 
 if __name__ == "__main__":
