@@ -16,7 +16,7 @@ import requests
 from aiohttp import web
 
 from pytest_mesh.clusters.local.apiserver import __main__ as program
-from pytest_mesh.clusters.local.apiserver import first_objects, serving, streaming
+from pytest_mesh.clusters.local.apiserver import first_objects, front
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -84,9 +84,7 @@ def _events(answer):
 
 async def serve(run_dir, publish, stop):
     server = program._assemble(argparse.Namespace(run_dir=run_dir, node_address="10.244.0.1"))
-    runner = web.AppRunner(
-        serving.application(server, streaming.routes(server)), handler_cancellation=True, shutdown_timeout=0.1
-    )
+    runner = front.runner(server, shutdown_timeout=0.1)
     await runner.setup()
     await first_objects.create(server, port=6443)
     await web.TCPSite(runner, "127.0.0.1", 0).start()

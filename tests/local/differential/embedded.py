@@ -13,18 +13,13 @@ from typing import Any
 from aiohttp import web
 
 from pytest_mesh.clusters.local.apiserver import __main__ as program
-from pytest_mesh.clusters.local.apiserver import first_objects, serving, streaming
+from pytest_mesh.clusters.local.apiserver import first_objects, front
 
 
 async def _serve(folder: Path, box: dict[str, Any], ready: threading.Event) -> None:
     box["stop"], box["loop"] = asyncio.Event(), asyncio.get_running_loop()
     server = program._assemble(argparse.Namespace(run_dir=folder, node_address="10.244.0.1"))
-    runner = web.AppRunner(
-        serving.application(server, streaming.routes(server)),
-        handler_cancellation=True,
-        shutdown_timeout=0.1,
-        access_log=None,
-    )
+    runner = front.runner(server, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await first_objects.create(server, port=6443)

@@ -30,7 +30,7 @@ from mesh_reference.model import crds
 from mesh_reference.model.schema import kinds
 from mesh_reference.webhooks.server import application
 from pytest_mesh.clusters.local.apiserver import __main__ as program
-from pytest_mesh.clusters.local.apiserver import first_objects, serving, streaming
+from pytest_mesh.clusters.local.apiserver import first_objects, front
 
 Json = dict[str, Any]
 
@@ -109,7 +109,7 @@ def install(api: Api, hook: Json) -> None:
 async def _served(folder: Path) -> AsyncIterator[tuple[str, str, Json]]:
     async with galley_served(folder) as hook:
         server = program._assemble(argparse.Namespace(run_dir=folder, node_address="10.244.0.1"))
-        runner = web.AppRunner(serving.application(server, streaming.routes(server)), shutdown_timeout=0.1)
+        runner = front.runner(server, shutdown_timeout=0.1)
         await runner.setup()
         await first_objects.create(server, port=6443)
         await web.TCPSite(runner, "127.0.0.1", 0).start()

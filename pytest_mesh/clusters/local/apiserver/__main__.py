@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from pytest_mesh.clusters.local.apiserver import builtins, control, first_objects, kubeconfigs, pki, serving, streaming
+from pytest_mesh.clusters.local.apiserver import builtins, control, first_objects, front, kubeconfigs, pki
 from pytest_mesh.clusters.local.apiserver.admission import Admission
 from pytest_mesh.clusters.local.apiserver.authentication import Authenticator
 from pytest_mesh.clusters.local.apiserver.registry import Registry
@@ -62,12 +62,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     directory: Path = arguments.run_dir
     server = _assemble(arguments)
     context = pki.serving_context(directory, arguments.node_address)
-    runner = web.AppRunner(
-        serving.application(server, streaming.routes(server)),
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-    )
+    runner = front.runner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     await first_objects.create(server, port=arguments.port)
     host = socket.socket(fileno=arguments.listen_fd)

@@ -35,6 +35,9 @@ ACCOUNT_WAIT = 5.0
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """What Kubernetes makes random names of: nothing that reads as a word."""
 
+_MUTATING = f"mutatingwebhookconfigurations.{matching.EXEMPT_GROUP}"
+_VALIDATING = f"validatingwebhookconfigurations.{matching.EXEMPT_GROUP}"
+
 _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
 
 
@@ -67,6 +70,8 @@ class Admission:
         subresource: str = "",
     ) -> tuple[Json | None, list[str]]:
         """Give the object to store (``obj`` itself if nothing changed it) and warnings for the client."""
+        if resource.key != "pods" and not self._is_judged(resource):
+            return obj, []
         attributes = self.attributes(
             operation,
             resource,
@@ -114,7 +119,7 @@ class Admission:
     async def mutate(self, attributes: Attributes) -> tuple[Json | None, list[str]]:
         """Give the object after ServiceAccount and the mutating webhooks, and the webhooks' warnings."""
         obj = await self._with_service_account(attributes, attributes.obj)
-        hooks = self._webhooks("mutatingwebhookconfigurations", attributes, mutating=True)
+        hooks = self._webhooks(_MUTATING, attributes, mutating=True)
         if not hooks:
             return obj, []
         warnings: list[str] = []
@@ -146,8 +151,10 @@ class Admission:
 
     async def validate(self, attributes: Attributes) -> list[str]:
         """Ask every validating webhook at once; give their warnings or raise the first refusal."""
-        hooks = self._webhooks("validatingwebhookconfigurations", attributes, mutating=False)
+        hooks = self._webhooks(_VALIDATING, attributes, mutating=False)
         questions = [(hook, asked) for hook in hooks if (asked := self._question(hook, attributes)) is not None]
+        if not questions:
+            return []
         warnings: list[list[str]] = [[] for _ in questions]
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -161,11 +168,14 @@ class Admission:
 
     # ------------------------------------------------------------ webhooks
 
-    def _webhooks(self, plural: str, attributes: Attributes, *, mutating: bool) -> list[Webhook]:
+    def _is_judged(self, resource: ResourceInfo) -> bool:
+        """Say whether there is any webhook that may have a word about this resource."""
+        return not matching.is_exempt(resource) and any(self._store.count(key) for key in (_MUTATING, _VALIDATING))
+
+    def _webhooks(self, key: str, attributes: Attributes, *, mutating: bool) -> list[Webhook]:
         if matching.is_exempt(attributes.resource):
             return []
-        configurations = self._store.list(f"{plural}.{matching.EXEMPT_GROUP}")
-        return list(matching.webhooks_of(configurations, mutating=mutating))
+        return list(matching.webhooks_of(self._store.list(key), mutating=mutating))
 
     async def _mutate_once(
         self, hook: Webhook, asked: _Question, attributes: Attributes, warnings: list[str]

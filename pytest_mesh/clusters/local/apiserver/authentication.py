@@ -28,6 +28,9 @@ MIN_EXPIRATION = 600
 MAX_EXPIRATION = 1 << 32
 """Bounds of ``spec.expirationSeconds``, Kubernetes' own."""
 
+REMEMBERED = 4096
+"""Tokens whose claims are kept, so that their signatures are verified once."""
+
 _BINDABLE = {("v1", "Pod"): "pods", ("v1", "Secret"): "secrets", ("v1", "Node"): "nodes"}
 
 
@@ -39,6 +42,7 @@ class Authenticator:
         self.signer = tokens.Signer()
         self._store = store
         self._clock = clock
+        self._claims: dict[str, Json] = {}
 
     def authenticate(self, headers: Mapping[str, str]) -> UserInfo:
         """Give the user of a request; raises StatusError 401 without credentials and for bad ones.
@@ -148,12 +152,22 @@ class Authenticator:
             if tokens.ISSUER not in audiences:
                 raise tokens.ForeignTokenError("the admin token is for the API server only")
             return ADMIN, [tokens.ISSUER]
-        claims = self.signer.verify(token)
+        claims = self._verified(token)
         accepted = tokens.accepted_audiences(claims, audiences)
         tokens.check_times(claims, self._clock())
         private = claims["kubernetes.io"]
         self._check_still_there(private)
         return _service_account_user(claims), accepted
+
+    def _verified(self, token: str) -> Json:
+        """Give the claims of a token, to be read only. A signature that was found right once is right for ever."""
+        claims = self._claims.get(token)
+        if claims is None:
+            claims = self.signer.verify(token)
+            if len(self._claims) >= REMEMBERED:
+                self._claims.clear()
+            self._claims[token] = claims
+        return claims
 
     def _check_still_there(self, private: Json) -> None:
         """Refuse a token whose ServiceAccount or bound object is gone, replaced or long being deleted."""

@@ -38,6 +38,22 @@ def zero(schema: Any) -> Json:
     return found
 
 
+_fillings: dict[int, tuple[tuple[str, Any], ...]] = {}
+"""What :func:`_filled` gives, by the identity of the properties, which live as long as the process."""
+
+
+def _filled(properties: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Give the fields of a struct that are written although nothing was said of them, with their values."""
+    found = _fillings.get(id(properties))
+    if found is None:
+        found = _fillings[id(properties)] = tuple(
+            (name, {} if known.get("default") is None and "x-struct" in known else known.get("default"))
+            for name, known in properties.items()
+            if known.get("default") is not None or "x-struct" in known or "x-null" in known
+        )
+    return found
+
+
 @dataclass(slots=True)
 class Decoder:
     """Reads one object. ``unknown`` are the paths of the fields that no Go type has, in order of appearance.
@@ -147,19 +163,17 @@ class Decoder:
             # A Go slice or map that is empty is not written; a struct is ({} is how emptyDir is said).
             if (
                 self.defaults
-                and decoded in ([], {})
+                and not decoded
+                and isinstance(decoded, (list, dict))
                 and name not in required
                 and ("items" in known or "additionalProperties" in known)
             ):
                 continue
             result[name] = decoded
         if self.defaults:
-            for name, known in properties.items():
-                default = known.get("default")
-                if name not in result and (default is not None or "x-struct" in known):
-                    result[name] = {} if default is None else default
-                elif name not in result and "x-null" in known:
-                    result[name] = None
+            for name, default in _filled(properties):
+                if name not in result:
+                    result[name] = {} if default == {} else default
         return result
 
     def _map(self, value: Any, schema: dict[str, Any], path: str) -> Json:

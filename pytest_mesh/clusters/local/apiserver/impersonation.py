@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.rights import Authorizer
 
 USER, GROUP, UID, EXTRA = "Impersonate-User", "Impersonate-Group", "Impersonate-Uid", "Impersonate-Extra-"
+_EXTRA = EXTRA.lower()
 AUTHENTICATED = "system:authenticated"
 _ACCOUNT = "system:serviceaccount:"
 
@@ -23,8 +24,8 @@ def acting(user: UserInfo, headers: CIMultiDictProxy[str], authorizer: Authorize
     """Give the user that a request acts as; raises StatusError 403 where that is not allowed."""
     name, groups, uid = headers.get(USER, ""), headers.getall(GROUP, []), headers.get(UID, "")
     extra: dict[str, tuple[str, ...]] = {}
-    for header in dict.fromkeys(key.lower() for key in headers if key.lower().startswith(EXTRA.lower())):
-        extra[unquote(header.removeprefix(EXTRA.lower()))] = tuple(headers.getall(header))
+    for header in dict.fromkeys(key.lower() for key in headers if key[: len(EXTRA)].lower() == _EXTRA):
+        extra[unquote(header.removeprefix(_EXTRA))] = tuple(headers.getall(header))
     if not name:
         if groups or uid or extra:
             raise errors.StatusError(500, "InternalError", "Internal Server Error: impersonation without a user")

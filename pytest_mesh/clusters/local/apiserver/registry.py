@@ -49,18 +49,15 @@ class ResourceInfo:
     """Whether this is the version in which a custom resource is kept."""
     stored_as: str = ""
     """Store key when it is not ``plural.group`` (events.k8s.io shares the core group's events)."""
+    key: str = field(init=False, compare=False, repr=False)
+    api_version: str = field(init=False, compare=False, repr=False)
+    has_status: bool = field(init=False, compare=False, repr=False)
 
-    @property
-    def key(self) -> str:
-        return self.stored_as or qualified(self.plural, self.group)
-
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def has_status(self) -> bool:
-        return "status" in self.subresources
+    def __post_init__(self) -> None:
+        """Work out what every request asks for."""
+        object.__setattr__(self, "key", self.stored_as or qualified(self.plural, self.group))
+        object.__setattr__(self, "api_version", f"{self.group}/{self.version}" if self.group else self.version)
+        object.__setattr__(self, "has_status", "status" in self.subresources)
 
 
 class Registry:

@@ -1,13 +1,11 @@
-"""HTTP in and out: the generic handler, its errors as ``Status`` objects, and what is served to nobody in particular.
+"""Every request that is no stream, and what is served to nobody in particular.
 
-What a request means is ``requests``', what it does the other modules'.
+Who asks and whether they may is ``front``'s, what a request means ``requests``', what it does the other modules'.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import web
@@ -16,12 +14,10 @@ from pytest_mesh.clusters.local.apiserver import (
     deleting,
     discovery,
     errors,
-    impersonation,
     openapi,
     reading,
     requests,
     reviews,
-    rights,
     subresources,
     watching,
     writing,
@@ -30,21 +26,11 @@ from pytest_mesh.clusters.local.apiserver.errors import StatusError
 from pytest_mesh.clusters.local.apiserver.users import UserInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_mesh.clusters.local.apiserver.requests import Target
     from pytest_mesh.clusters.local.apiserver.server import Server
     from pytest_mesh.contracts import Json
-
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-logger = logging.getLogger(__name__)
-
-MAX_BODY = 3 * 1024 * 1024
-"""Bytes of a request's body, kube-apiserver's own bound."""
-
-SLOW = 1.0
-"""Seconds after which a request is logged."""
 
 VERSION = {
     "major": "1",
@@ -63,9 +49,6 @@ VERSION = {
 }
 """``/version``: the Kubernetes release whose API this is. Official clients refuse an answer without one of these fields."""
 
-ENDPOINTS = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-"""The warning that Kubernetes gives with every answer about Endpoints."""
-
 USER: web.RequestKey[UserInfo] = web.RequestKey("user", UserInfo)
 """Where a request's authenticated user is kept."""
 
@@ -78,56 +61,6 @@ def answer(body: bytes | Json, status: int = 200, warnings: Sequence[str] = ()) 
         plain = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
         response.headers.add("Warning", f'299 - "{plain}"')
     return response
-
-
-def application(server: Server, streams: Sequence[web.AbstractRouteDef]) -> web.Application:
-    """Give the application; ``streams`` are the routes of logs, exec and their like, which come first."""
-    app = web.Application(middlewares=[_outermost(server)], client_max_size=MAX_BODY)
-    app.add_routes(streams)
-    app.router.add_route("*", "/{path:.*}", Dispatcher(server).handle)
-    return app
-
-
-async def _answered(server: Server, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through to its handler if its user is known and may do what it asks."""
-    user = server.authenticator.authenticate(request.headers)
-    user = request[USER] = impersonation.acting(user, request.headers, server.authorizer)
-    wish = rights.wish_of(request.method, request.path, request.query)
-    server.authorizer.check(user, wish)
-    response = await handler(request)
-    if wish.whole == "endpoints" and not wish.group and not response.prepared:
-        response.headers.add("Warning", f'299 - "{ENDPOINTS}"')
-    return response
-
-
-def _outermost(server: Server) -> Any:
-    @web.middleware
-    async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
-        begun = time.monotonic()
-        try:
-            return await _answered(server, request, handler)
-        except errors.NoPageError:
-            return web.Response(status=404, text="404 page not found\n")
-        except StatusError as error:
-            return answer(error.to_json(), error.code)
-        except web.HTTPException as error:
-            reason = {413: "RequestEntityTooLarge", 405: "MethodNotAllowed"}.get(error.status, "Unknown")
-            text = (
-                f"Request entity too large: limit is {MAX_BODY}" if error.status == 413 else error.text or error.reason
-            )
-            return answer(StatusError(error.status, reason, text).to_json(), error.status)
-        except ConnectionError:
-            raise
-        except Exception as error:
-            logger.exception("%s %s failed", request.method, request.path_qs)
-            status = StatusError(500, "InternalError", f"Internal error occurred: {error!r}")
-            return answer(status.to_json(), 500)
-        finally:
-            passed = time.monotonic() - begun
-            if passed > SLOW and "watch" not in request.query and "follow" not in request.query:
-                logger.debug("%s %s took %.2f s", request.method, request.path_qs, passed)
-
-    return outermost
 
 
 def _decoded(target: Target, body: bytes, content_type: str, options: requests.WriteOptions) -> Json:

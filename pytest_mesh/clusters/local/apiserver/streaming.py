@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 NAMESPACED = "/api/v1/namespaces/{namespace}"
+SUBRESOURCES = frozenset(("log", "exec", "attach", "portforward", "proxy"))
+"""What a path names that may be one of these routes'."""
+
 POD = NAMESPACED + "/pods/{name}"
 
 
 def routes(server: Server) -> list[web.RouteDef]:
-    """Give the routes; they must be added before any route that matches every path."""
+    """Give the routes."""
     store, kubelet = server.store, Kubelet(socket=server.run_dir / "kubelet.sock")
 
     async def log(request: web.Request) -> web.StreamResponse:
