@@ -102,6 +102,34 @@ class Cluster(Protocol):
         """Remove the cluster and all that it left on the machine. Idempotent."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What going back to a snapshot took."""
+
+    made: int
+    """Objects that were gone, or were others under the same names."""
+    changed: int
+    removed: int
+    """Objects that were not there then; those that were replaced among them."""
+    forced: tuple[str, ...]
+    """Objects that were taken out although a finalizer held them still: ``resource namespace/name``."""
+    seconds: float
+
+
+@runtime_checkable
+class KeepsSnapshots(Protocol):
+    """A cluster whose API's state can be kept and had again."""
+
+    def snapshot(self) -> str:
+        """Keep what the API holds; give the snapshot's id."""
+
+    def restore(self, snapshot: str, *, seconds: float = 10.0) -> Restored:
+        """Go back to a snapshot; ``seconds`` is the time for finalizers."""
+
+    def forget(self, snapshot: str) -> None:
+        """Drop a snapshot. Idempotent."""
+
+
 @runtime_checkable
 class HoldsImages(Protocol):
     """A cluster whose nodes hold images under names that stay the same while their content changes."""

@@ -1,7 +1,8 @@
 """What the cluster's owner may ask beyond Kubernetes' API, on a Unix socket in the run directory.
 
-``POST /watches/reset``. Whoever can open the socket is its owner: authentication is the run directory's mode, and
-containers do not see that directory. None of it is reachable by the API's own addresses.
+``POST /watches/reset``; ``POST /snapshots``, ``POST /snapshots/ID/restoration`` (``{"seconds": N}``) and ``DELETE
+/snapshots/ID``. Whoever can open the socket is the owner: authentication is the run directory's mode, and containers do
+not see that directory. None of it is reachable by the API's own addresses.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from pytest_mesh.clusters.local.apiserver.restoring import Snapshots
 from pytest_mesh.clusters.local.control import SOCKET
 
 if TYPE_CHECKING:
@@ -34,9 +36,26 @@ async def serving(server: Server) -> AsyncIterator[None]:
 def application(server: Server) -> web.Application:
     """Give the application."""
     application = web.Application()
+    snapshots = Snapshots(server)
 
     async def reset(_: web.Request) -> web.Response:
         return web.json_response({"resourceVersion": str(server.store.compact())})
 
+    async def take(_: web.Request) -> web.Response:
+        return web.json_response(snapshots.take())
+
+    async def restore(request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+        if name not in snapshots:
+            return web.Response(status=404, text=f"no snapshot {name}")
+        return web.json_response(await snapshots.restore(name, float((await request.json())["seconds"])))
+
+    async def forget(request: web.Request) -> web.Response:
+        snapshots.forget(request.match_info["id"])
+        return web.json_response({})
+
     application.router.add_post("/watches/reset", reset)
+    application.router.add_post("/snapshots", take)
+    application.router.add_post("/snapshots/{id}/restoration", restore)
+    application.router.add_delete("/snapshots/{id}", forget)
     return application

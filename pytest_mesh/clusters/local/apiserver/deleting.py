@@ -45,7 +45,7 @@ async def delete(server: Server, target: Target, asked: Json, options: WriteOpti
         )
         if server.store.item(info.key, target.namespace, target.name) is item:
             break
-    new = _marked(info, old, asked)
+    new = marked(info, old, asked)
     if options.dry_run:
         return (_gone(info, old) if lifecycle.is_over(info, new) and info.key != "pods" else new), warnings
     if lifecycle.is_over(info, new):
@@ -114,7 +114,7 @@ def _check(info: ResourceInfo, old: Json, asked: Json) -> None:
             raise errors.conflict(info.kind, info.group, name, why)
 
 
-def _marked(info: ResourceInfo, old: Json, asked: Json) -> Json:
+def marked(info: ResourceInfo, old: Json, asked: Json) -> Json:
     """Give the object as its deletion leaves it: marked with time and grace, held by finalizers."""
     new = {**old, "metadata": dict(old["metadata"])}
     metadata = new["metadata"]
@@ -187,7 +187,7 @@ def _end_instances(server: Server, definition: Json) -> None:
     infos = server.registry.versions_of(name)
     for item in server.store.items(name):
         obj = conversion.served(item.obj, infos[0])
-        new = _marked(infos[0], obj, {})
+        new = marked(infos[0], obj, {})
         if lifecycle.is_over(infos[0], new):
             server.store.remove(name, item.namespace, item.name, final=new)
         elif not obj["metadata"].get("deletionTimestamp"):
