@@ -203,6 +203,10 @@ class Implementation:
     """ConfigMap name and key, in every namespace, that hold the trust bundle."""
     root_secret: tuple[str, str, str] = ("", "", "")
     """Namespace, Secret name and key of the self-signed root."""
+    sds_socket: str = ""
+    """Path of the agent's SDS socket in the proxy's container."""
+    client_certificate_port: int = 0
+    """Port of the certificate service where a caller may prove itself by its certificate (0 = nowhere)."""
     proxy_container: str = ""
     init_container: str = ""
     inbound_port: int = 0

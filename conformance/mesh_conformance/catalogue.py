@@ -13,6 +13,7 @@ _NETWORKING = "https://istio.io/latest/docs/reference/config/networking/"
 _SECURITY = "https://istio.io/latest/docs/reference/config/security/"
 _SPIFFE = "https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md"
 _CSR = "https://github.com/istio/api/blob/master/security/v1alpha1/ca.proto"
+_SDS = "https://istio.io/latest/docs/concepts/security/#pki"
 _AUTHZ = f"{_SECURITY}authorization-policy/"
 _AUTHN = f"{_SECURITY}peer_authentication/"
 _NEW: Level = "provisional"
@@ -148,6 +149,27 @@ FEATURES: tuple[Feature, ...] = (
         "a trusted node gets certificates of the pods on it only",
         *("IST-IMP", "M16"),
         link=_CSR,
+        level=_NEW,
+    ),
+    _identity(
+        "CsrCallerByCertificate",
+        "a workload renews its certificate by the one that it has, and nobody by another mesh's",
+        *("IST-AUTHN-ORDER", "M19"),
+        link=_CSR,
+        level=_NEW,
+    ),
+    _identity(
+        "SdsOwnIdentity",
+        "a pod's agent gives its own pod's identity, whatever name it is asked for",
+        *("IST-SDS", "M52"),
+        link=_SDS,
+        level=_NEW,
+    ),
+    _identity(
+        "SdsKnownNames",
+        "a pod's agent gives no private key under a name that is not its pod's",
+        *("IST-SDS", "M52"),
+        link=_SDS,
         level=_NEW,
     ),
     _identity("AuthzAllow", "ALLOW admits whom it names to what it names, and nobody else", "IST-ID", link=_AUTHZ),

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from pytest_mesh.identity.minting import Svid
+
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 CALL_SECONDS = 15.0
 
@@ -39,6 +41,7 @@ def create_certificate(
     ttl_seconds: int = 0,
     metadata: Sequence[tuple[str, str]] = (),
     wishes: Mapping[str, str] | None = None,
+    svid: Svid | None = None,
 ) -> Answer:
     """Send one request to ``host:port``.
 
@@ -51,10 +54,11 @@ def create_certificate(
         ttl_seconds: lifetime asked for; 0 leaves it to the service.
         metadata: more call metadata.
         wishes: the request's own ``metadata``, such as ``ImpersonatedIdentity``.
+        svid: certificate and key to show in the handshake; None shows none.
 
     Raises ImportError without grpcio.
     """
-    with connected(address, root_pem=root_pem, server_name=server_name) as ask:
+    with connected(address, root_pem=root_pem, server_name=server_name, svid=svid) as ask:
         return ask(csr, token=token, ttl_seconds=ttl_seconds, metadata=metadata, wishes=wishes)
 
 
@@ -73,11 +77,12 @@ class Ask(Protocol):
 
 
 @contextmanager
-def connected(address: str, *, root_pem: str, server_name: str) -> Iterator[Ask]:
+def connected(address: str, *, root_pem: str, server_name: str, svid: Svid | None = None) -> Iterator[Ask]:
     """Give one connection for many requests; it outlives the service's own certificate."""
     import grpc
 
-    credentials = grpc.ssl_channel_credentials(root_pem.encode())
+    shown = (svid.key.encode(), svid.chain.encode()) if svid else (None, None)
+    credentials = grpc.ssl_channel_credentials(root_pem.encode(), *shown)
     options = (
         ("grpc.ssl_target_name_override", server_name),
         ("grpc.max_send_message_length", -1),

@@ -147,6 +147,13 @@ def _trust_domain(value: Any, expand: Expand) -> str:
     return found
 
 
+def _absolute_path(value: Any, expand: Expand) -> str:
+    found = text(value, expand)
+    if not found.startswith("/"):
+        raise RuleError(f"{found!r} must be an absolute path")
+    return found
+
+
 def _names(*what: str) -> Read:
     wanted = f"must be {len(what)} strings that are not empty: [{', '.join(what)}]"
 
@@ -249,6 +256,8 @@ SECTIONS: dict[str, dict[str, Key]] = {
         **_same(text, "svid_ttl_key"),
         **_same(_names("ConfigMap", "key"), "root_config_map"),
         **_same(_names("namespace", "Secret", "key"), "root_secret"),
+        **_same(_port, "client_certificate_port"),
+        **_same(_absolute_path, "sds_socket"),
     },
     "conformance": {
         **_same(_features, "features"),

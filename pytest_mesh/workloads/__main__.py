@@ -71,8 +71,19 @@ async def _probe(body: bytes) -> Reply:
     return Reply(body=json.dumps(answer).encode())
 
 
+async def _secrets(body: bytes) -> Reply:
+    from pytest_mesh.workloads.secrets_client import SecretsError, parse_secrets, secrets
+
+    try:
+        arguments = parse_secrets(json.loads(body))
+    except (SecretsError, ValueError) as error:
+        return Reply(status=400, body=json.dumps({"error": str(error)}).encode())
+    answer = await asyncio.to_thread(secrets, **arguments)
+    return Reply(body=json.dumps(answer).encode())
+
+
 def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Reply]:
-    """Answer on the control port: POST /v1/batch, /v1/probe, /v1/soak and /v1/soak/ID, GET /healthz."""
+    """Answer on the control port: POST /v1/batch, /v1/probe, /v1/secrets, /v1/soak and /v1/soak/ID, GET /healthz."""
     del address
     method, path, _ = message.start.split(" ")
     path = path.partition("?")[0].rstrip("/")
@@ -82,9 +93,11 @@ def control(message: Message, address: tuple[str, int]) -> Reply | Awaitable[Rep
         return _batch(message.body)
     if path == "/v1/probe" and method == "POST":
         return _probe(message.body)
+    if path == "/v1/secrets" and method == "POST":
+        return _secrets(message.body)
     if (path == "/v1/soak" or path.startswith("/v1/soak/")) and method == "POST":
         return _soak(path.removeprefix("/v1/soak").strip("/"), message.body)
-    here = "POST /v1/batch, POST /v1/probe, POST /v1/soak[/ID], GET /healthz"
+    here = "POST /v1/batch, POST /v1/probe, POST /v1/secrets, POST /v1/soak[/ID], GET /healthz"
     return Reply(status=404, body=json.dumps({"error": f"{method} {path}: not here; {here}"}).encode())
 
 

@@ -22,6 +22,7 @@ Json = dict[str, Any]
 
 ISTIOD_IMAGE = "mesh-reference/istiod"
 DEFAULT_ISTIOD = "istiod.istio-system.svc:15012"
+CERTIFICATE_PORT = "CA_CERTIFICATE_PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,12 @@ class Installation:
     def name(self) -> str:
         """``istiod``, or ``istiod-<revision>``."""
         return self.settings.service_name + suffix(self.settings.revision)
+
+    @property
+    def all_environment(self) -> dict[str, str]:
+        """Environment variables of istiod, with those that every installation has."""
+        revision = self.settings.revision or "default"
+        return {"REVISION": revision, "PROXY_IMAGE": self.proxy_image, CERTIFICATE_PORT: "15013", **self.environment}
 
 
 def objects(installation: Installation) -> list[Json]:
@@ -193,6 +200,7 @@ def _service(installation: Installation) -> Json:
             "ports": [
                 _port("grpc-xds", settings.xds_port),
                 _port("https-dns", settings.secure_port),
+                _port("https-ca", int(installation.all_environment[CERTIFICATE_PORT])),
                 {"name": "https-webhook", "port": 443, "targetPort": settings.webhook_port, "protocol": "TCP"},
                 _port("http-monitoring", settings.monitoring_port),
             ],
@@ -210,7 +218,8 @@ def _port(name: str, number: int) -> Json:
 
 def _deployment(installation: Installation) -> Json:
     settings = installation.settings
-    ports = (settings.http_port, settings.xds_port, settings.secure_port, settings.webhook_port)
+    certificates = int(installation.all_environment[CERTIFICATE_PORT])
+    ports = (settings.http_port, settings.xds_port, settings.secure_port, certificates, settings.webhook_port)
     container: Json = {
         "name": "discovery",
         "image": installation.image,
@@ -255,15 +264,10 @@ def _deployment(installation: Installation) -> Json:
 
 
 def _environment(installation: Installation) -> list[Json]:
-    values = {
-        "REVISION": installation.settings.revision or "default",
-        "PROXY_IMAGE": installation.proxy_image,
-        **installation.environment,
-    }
     return [
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-        *({"name": name, "value": value} for name, value in values.items()),
+        *({"name": name, "value": value} for name, value in installation.all_environment.items()),
     ]
 
 

@@ -180,5 +180,5 @@ def test_istio_is_judged_by_every_feature_but_those_that_it_leaves_to_its_client
 
     declared = tomllib.loads(text)["conformance"]["features"]
 
-    assert set(catalogue.BY_ID) - set(declared) == {"CsrStrongKeys", "CsrTrustedNodes"}
+    assert set(catalogue.BY_ID) - set(declared) == {"CsrStrongKeys", "SdsKnownNames"}
     assert len(declared) == len(set(declared))

@@ -74,4 +74,4 @@ def test_what_is_not_there_is_404_and_says_what_is(workload):
     status, answer = post(workload[1], "/v1/nothing", {})
 
     assert status == 404
-    assert "POST /v1/batch, POST /v1/probe, POST /v1/soak[/ID], GET /healthz" in answer["error"]
+    assert "POST /v1/batch, POST /v1/probe, POST /v1/secrets, POST /v1/soak[/ID], GET /healthz" in answer["error"]

@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from pytest_mesh.contracts import Json
 from pytest_mesh.identity.csr_client import Answer, create_certificate
+from pytest_mesh.identity.minting import Svid
 from pytest_mesh.keys import NOT_APPLICABLE
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.tunnels import tunnel
 
-ADDRESS = "CA_ADDR"
-"""Variable of an injected proxy: where certificates are asked for."""
+ADDRESS, CLUSTER = "CA_ADDR", "ISTIO_META_CLUSTER_ID"
+"""Variables of an injected proxy: where certificates are asked for, and the cluster that it says it lives in."""
 TOKEN_SECONDS = 600
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -36,17 +37,20 @@ class Office:
     address: str
     server_name: str
     audience: str
+    cluster: str = ""
+    """Told with each request, as proxies do; empty = their pods name none."""
 
     def ask(
         self,
         csr: bytes,
         *,
-        token: str,
+        token: str = "",
         ttl_seconds: int = 0,
         metadata: Sequence[tuple[str, str]] = (),
         wishes: Mapping[str, str] | None = None,
+        svid: Svid | None = None,
     ) -> Answer:
-        """Send one request."""
+        """Send one request; ``metadata`` stands in the place of what a proxy would tell."""
         return create_certificate(
             self.address,
             csr,
@@ -54,8 +58,9 @@ class Office:
             server_name=self.server_name,
             token=token,
             ttl_seconds=ttl_seconds,
-            metadata=metadata,
+            metadata=metadata or ([("clusterid", self.cluster)] if self.cluster else []),
             wishes=wishes,
+            svid=svid,
         )
 
     def token(self, account: str, *, audiences: Sequence[str] | None = None, pod: Json | None = None) -> str:
@@ -77,28 +82,34 @@ class Office:
         return str(self.namespace.kube.json("POST", path, body=body)["status"]["token"])
 
 
+def can_ask() -> bool:
+    """Tell whether what a request is sent by is installed."""
+    return importlib.util.find_spec("grpc") is not None
+
+
 @contextmanager
-def opened(namespace: MeshNamespace, workload: str) -> Iterator[Office]:
-    """Give the service that a workload's proxy asks; not applicable where there is none."""
-    if importlib.util.find_spec("grpc") is None:
+def opened(namespace: MeshNamespace, workload: str, *, port: int = 0) -> Iterator[Office]:
+    """Give the service that a workload's proxy asks, at another ``port`` where one is given; not applicable where there is none."""
+    if not can_ask():
         pytest.skip(f"{NOT_APPLICABLE}asking the certificate service needs the PyPI package grpcio (extra [reference])")
     pod = namespace.pod(workload)
-    address, audience = _address(pod), _audience(pod)
+    address, audience, cluster = _variable(pod, ADDRESS), _audience(pod), _variable(pod, CLUSTER)
     if namespace.implementation.proxy_container:
         proxy = namespace.implementation.proxy_container
         names = [one["name"] for one in (*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"])]
         assert proxy in names, f"{workload} has no container {proxy} that could ask for a certificate, only {names}"
     if not (address and audience):
         pytest.skip(f"{NOT_APPLICABLE}the proxy of {workload} names no certificate service ({ADDRESS}) or no token")
-    host, _, port = address.rpartition(":")
+    host, _, asked = address.rpartition(":")
     name, place = host.split(".")[:2]
-    service = namespace.get("v1", "Service", name, namespace=place)
-    target = next(one.get("targetPort", one["port"]) for one in service["spec"]["ports"] if str(one["port"]) == port)
+    service, wanted = namespace.get("v1", "Service", name, namespace=place), port or int(asked)
+    targets = {one["port"]: one.get("targetPort", one["port"]) for one in service["spec"]["ports"]}
+    assert wanted in targets, f"Service {place}/{name} has no port {wanted}, only {sorted(targets)}"
     labels = ",".join(f"{key}={value}" for key, value in service["spec"]["selector"].items())
     pods = namespace.kube.list(f"/api/v1/namespaces/{place}/pods", labelSelector=labels)
     serving = next(one["metadata"]["name"] for one in pods if _is_ready(one))
-    with tunnel(namespace.kube, place, serving, int(target)) as local:
-        yield Office(namespace=namespace, address=local, server_name=host, audience=audience)
+    with tunnel(namespace.kube, place, serving, int(targets[wanted])) as local:
+        yield Office(namespace=namespace, address=local, server_name=host, audience=audience, cluster=cluster)
 
 
 def request(
@@ -118,11 +129,11 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _address(pod: Json) -> str:
+def _variable(pod: Json, name: str) -> str:
     spec = pod["spec"]
     for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
         for variable in container.get("env") or ():
-            if variable["name"] == ADDRESS and variable.get("value"):
+            if variable["name"] == name and variable.get("value"):
                 return str(variable["value"])
     return ""
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 
 from mesh_conformance.identity import operator
 from mesh_conformance.identity.minted import signing_authority
+from mesh_conformance.identity.signing_office import can_ask, new_key, opened, request
 from mesh_conformance.identity.wire import PROBE_SECONDS, chain_at, identity_of, presented_chain, published_roots
 from mesh_conformance.stage import own_namespace
 from pytest_mesh.failures import Inconclusive
@@ -217,15 +218,23 @@ def _judge(lanes: Mapping[str, LaneResult], witness: Witness) -> None:
 def _assert_worthless(namespace: MeshNamespace, prober: Client, old: Authority, new: Authority) -> None:
     """Assert that a certificate of the removed root is refused, where its twin of the new one is admitted (M55)."""
     address, uri = namespace.pod("till")["status"]["podIP"], identity_of(namespace, "clerk")
-    met = []
-    for authority in (new, old):
-        svid = mint(authority, [uri], now=datetime.now(UTC))
-        met.append(
-            prober.probe(address, HTTP_PORT, certificate_chain=svid.chain, private_key=svid.key, timeout=PROBE_SECONDS)
-        )
-    twin, stale = met
+    svids = [mint(authority, [uri], now=datetime.now(UTC)) for authority in (new, old)]
+    twin, stale = (
+        prober.probe(address, HTTP_PORT, certificate_chain=svid.chain, private_key=svid.key, timeout=PROBE_SECONDS)
+        for svid in svids
+    )
     assert twin.admitted, f"an SVID of the new root is refused: {twin.failure}"
     assert not stale.admitted, "an SVID of the removed root is still admitted"
+    port = namespace.implementation.client_certificate_port
+    if not (port and can_ask()):
+        namespace.facts(renewalByCertificate="not asked: no client_certificate_port, or no grpcio")
+        return
+    csr = request(new_key())
+    with opened(namespace, "clerk", port=port) as office:
+        renewed, refused = (office.ask(csr, svid=svid) for svid in svids)
+    namespace.facts(renewalByCertificate={"newRoot": renewed.code, "removedRoot": refused.code})
+    assert renewed.issued, f"an SVID of the new root renews nothing: {renewed.code}: {renewed.message}"
+    assert not refused.issued, "an SVID of the removed root still gets a certificate of the new one (M19)"
 
 
 def _put_back(namespace: MeshNamespace, old: Authority, new: Authority) -> None:

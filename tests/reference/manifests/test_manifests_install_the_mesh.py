@@ -56,7 +56,7 @@ def test_the_service_leads_to_the_ports_of_istiod() -> None:
     objects = printed()
     service, deployment = one(objects, "Service"), one(objects, "Deployment")
     ports = {port["port"]: port["targetPort"] for port in service["spec"]["ports"]}
-    assert ports == {15010: 15010, 15012: 15012, 443: 15017, 15014: 15014}
+    assert ports == {15010: 15010, 15012: 15012, 15013: 15013, 443: 15017, 15014: 15014}
     template = deployment["spec"]["template"]
     assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
     assert deployment["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
