@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers traffic-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -150,6 +150,9 @@ istioctl-agreement: debian $(STAMP) ## Tables and findings of refmesh beside a r
 
 traffic-live: debian $(STAMP) ## A workload that dies in mid-batch, on the embedded cluster: infrastructure with its last words
 	$(BIN)/pytest tests/traffic --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference $(ARGS)
+
+identity-live: debian $(STAMP) ## Workloads with keys on P-384 and of RSA through real proxies, renewals included
+	$(BIN)/pytest tests/reference/identity --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference $(ARGS)
 
 validation-live: debian $(STAMP) ## Bad documents against the running mesh; istioctl and kube-apiserver where MESH_ISTIO_BIN, MESH_KUBE_APISERVER, MESH_ETCD name them
 	$(BIN)/pytest tests/reference/validation --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
