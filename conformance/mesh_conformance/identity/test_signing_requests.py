@@ -29,6 +29,8 @@ REFUSED = ("INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE
 LONGEST = timedelta(days=90)
 BACKDATING = timedelta(minutes=10)
 AFTER_HOSTILE_SECONDS = 1.0
+HOSTILE_TURNS = 3
+"""A busy machine is slow once; what a hostile request holds up, it holds up each time."""
 GONE_SECONDS = 15.0
 """kube-apiserver remembers for ten seconds that a token was good, so that no TokenReview says otherwise sooner."""
 POLL_SECONDS = 0.25
@@ -212,16 +214,19 @@ def test_a_hostile_request_is_refused_and_the_next_good_one_answered_at_once(
     }
     met = {}
     for name, csr in hostile.items():
-        answer = office.ask(csr, token=token)
-        if answer.issued:
-            assert _names(_leaf(answer, name)) == _names(plain), f"{name}: its names were heeded"
-        else:
-            assert answer.code in REFUSED, f"{name}: refused with {answer.code}: {answer.message}"
+        waits: list[float] = []
+        while not waits or (waits[-1] >= AFTER_HOSTILE_SECONDS and len(waits) < HOSTILE_TURNS):
+            answer = office.ask(csr, token=token)
+            if answer.issued:
+                assert _names(_leaf(answer, name)) == _names(plain), f"{name}: its names were heeded"
+            else:
+                assert answer.code in REFUSED, f"{name}: refused with {answer.code}: {answer.message}"
+            began = time.monotonic()
+            _leaf(office.ask(good, token=token), f"a good request after {name}")
+            waits.append(time.monotonic() - began)
         met[name] = answer.code
-        began = time.monotonic()
-        _leaf(office.ask(good, token=token), f"a good request after {name}")
-        took = time.monotonic() - began
-        assert took < AFTER_HOSTILE_SECONDS, f"after {name} a good request took {took:.1f} s"
+        took = ", ".join(f"{wait:.1f}" for wait in waits)
+        assert waits[-1] < AFTER_HOSTILE_SECONDS, f"after {name} a good request took {took} s, each time"
     bank.facts(hostile=met)
 
 
