@@ -77,6 +77,30 @@ def _decoded(target: Target, body: bytes, content_type: str, options: requests.W
     return obj
 
 
+class _Outlet:
+    """A chunked answer's connection, written to without a task's turn for each chunk."""
+
+    def __init__(self, request: web.Request) -> None:
+        if request.transport is None:
+            raise ConnectionResetError("the client has gone")
+        self._transport = request.transport
+        self._transport.set_write_buffer_limits(high=watching.LAG)
+        self._drain = request.writer.drain
+
+    def write(self, data: bytes) -> None:
+        if data and not self._transport.is_closing():
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def waiting(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    async def drain(self) -> None:
+        await self._drain()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
 class Dispatcher:
     """Takes every request that is no stream."""
 
@@ -225,17 +249,20 @@ class Dispatcher:
         response.content_type = "application/json"
         response.enable_chunked_encoding()
         await response.prepare(request)
-        lines = watch.lines()
+        outlet = _Outlet(request)
         try:
-            async for chunk in lines:
-                if chunk:
-                    await response.write(chunk)
+            await watch.run(outlet)
         except ConnectionError:
             # The client has gone: that is how watches end.
             return response
-        finally:
-            await lines.aclose()
-        await response.write_eof()
+        except TimeoutError:
+            outlet.abort()
+            return response
+        if outlet.waiting() > watching.LAG:
+            # It lagged so far that it would not read why.
+            outlet.abort()
+        else:
+            await response.write_eof()
         return response
 
     async def _post(self, target: Target, body: Json, options: requests.WriteOptions) -> web.Response:

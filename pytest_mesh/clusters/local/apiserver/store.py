@@ -7,6 +7,9 @@ not validate, default or admit anything, and knows no HTTP.
 from __future__ import annotations
 
 import asyncio
+import bisect
+import logging
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
@@ -17,11 +20,16 @@ if TYPE_CHECKING:
 
     from pytest_mesh.contracts import Json
 
+logger = logging.getLogger(__name__)
+
 HISTORY = 4096
 """Events kept for each resource; a watch that starts below them is answered 410 Expired."""
 
-BACKLOG = 65536
+BACKLOG = 4096
 """Events that may wait for one slow watch before it is closed with 410 Expired."""
+
+TURN = 0.001
+"""Seconds for which watches are served before requests are looked at again."""
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 
@@ -58,20 +66,75 @@ class Event:
         self.old = old
 
 
+class _Turns:
+    """Lets the subscriptions that are due deliver, TURN seconds at a time, so that requests come in between.
+
+    What is due for long delivers many events at once: the more is written, the less each event costs.
+    """
+
+    def __init__(self) -> None:
+        self._due: deque[Subscription] = deque()
+        self._coming = False
+
+    def add(self, subscription: Subscription) -> None:
+        self._due.append(subscription)
+        self._come()
+
+    def _come(self) -> None:
+        if self._due and not self._coming:
+            self._coming = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        self._coming = False
+        end = time.monotonic() + TURN
+        while self._due:
+            self._due.popleft().run()
+            if time.monotonic() >= end:
+                break
+        self._come()
+
+
 class Subscription:
     """The events of one resource from a moment on; ``expired`` says why there will be none any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: _Turns) -> None:
+        self._turns = turns
         self.pending: deque[Event] = deque()
         self.expired = ""
         self._waiter: asyncio.Future[None] | None = None
+        self._deliver: Callable[[], None] | None = None
+        self._due = False
+
+    def follow(self, deliver: Callable[[], None]) -> None:
+        """From here on call ``deliver`` soon after a push, once for all that came until then, and wake nobody for it."""
+        self._deliver = deliver
 
     def push(self, event: Event) -> None:
         if len(self.pending) >= BACKLOG:
             self.expire("the watch lagged too far behind")
             return
         self.pending.append(event)
-        self.wake()
+        if self._deliver is None:
+            self.wake()
+        elif not self._due:
+            self._due = True
+            self._turns.add(self)
+
+    def run(self) -> None:
+        """Deliver what is pending."""
+        self._due = False
+        if not self.pending or self.expired or self._deliver is None:
+            return
+        try:
+            self._deliver()
+        except Exception:
+            logger.exception("an event could not be delivered")
+            self.expire("an event could not be delivered")
+
+    def leave(self) -> None:
+        """Deliver nothing any more."""
+        self._deliver = None
 
     def expire(self, why: str) -> None:
         """End the watch: its client has to list anew."""
@@ -99,13 +162,39 @@ class Subscription:
 class _Shelf:
     """All objects of one resource."""
 
-    __slots__ = ("events", "forgotten", "items", "subscriptions")
+    __slots__ = ("_order", "events", "forgotten", "items", "subscriptions")
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], Item] = {}
+        self._order: list[tuple[str, str]] = []
         self.events: deque[Event] = deque()
         self.forgotten = 0
         self.subscriptions: set[Subscription] = set()
+
+    def place(self, item: Item) -> Item | None:
+        """Put an item where it belongs; gives the one that was there."""
+        place = (item.namespace, item.name)
+        old = self.items.get(place)
+        self.items[place] = item
+        if old is None:
+            bisect.insort(self._order, place)
+        return old
+
+    def take(self, place: tuple[str, str]) -> Item | None:
+        """Take an item out; gives it if there was one."""
+        old = self.items.pop(place, None)
+        if old is not None:
+            del self._order[bisect.bisect_left(self._order, place)]
+        return old
+
+    def ordered(self, namespace: str) -> list[Item]:
+        """Give the items of a namespace ("" = of all) by namespace and name."""
+        order, items = self._order, self.items
+        if namespace:
+            # No name holds the letter 0: all places of the namespace lie between these two.
+            first, end = (bisect.bisect_left(order, (name, "")) for name in (namespace, namespace + "\0"))
+            order = order[first:end]
+        return [items[place] for place in order]
 
 
 class Store:
@@ -113,6 +202,7 @@ class Store:
 
     def __init__(self) -> None:
         self._shelves: dict[str, _Shelf] = {}
+        self._turns = _Turns()
         self.version = 1
         self._stopped = False
 
@@ -132,8 +222,7 @@ class Store:
         shelf = self._shelves.get(key)
         if shelf is None:
             return []
-        names = sorted(place for place in shelf.items if not namespace or place[0] == namespace)
-        return [shelf.items[place] for place in names]
+        return shelf.ordered(namespace)
 
     def keys(self) -> Iterator[str]:
         return (key for key, shelf in self._shelves.items() if shelf.items)
@@ -150,16 +239,14 @@ class Store:
         self.version += 1
         obj["metadata"]["resourceVersion"] = str(self.version)
         item = Item(obj, self.version)
-        place = (item.namespace, item.name)
-        old = shelf.items.get(place)
-        shelf.items[place] = item
+        old = shelf.place(item)
         self._publish(shelf, Event("ADDED" if old is None else "MODIFIED", item, old))
         return item
 
     def remove(self, key: str, namespace: str, name: str, *, final: Json | None = None) -> Item | None:
         """Take an object out; watches see its last form (``final``, default: as stored) at a new resource version."""
         shelf = self._shelves.get(key)
-        old = None if shelf is None else shelf.items.pop((namespace, name), None)
+        old = None if shelf is None else shelf.take((namespace, name))
         if shelf is None or old is None:
             return None
         self.version += 1
@@ -197,11 +284,12 @@ class Store:
         return found
 
     def subscribe(self, key: str) -> Subscription:
-        subscription = Subscription()
+        subscription = Subscription(self._turns)
         self._shelves.setdefault(key, _Shelf()).subscriptions.add(subscription)
         return subscription
 
     def unsubscribe(self, key: str, subscription: Subscription) -> None:
+        subscription.leave()
         self._shelves[key].subscriptions.discard(subscription)
 
     def compact(self) -> int:

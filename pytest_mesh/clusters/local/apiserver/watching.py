@@ -1,14 +1,15 @@
 """Watches: a stream of encoded events, with selectors, bookmarks and the initial events of a watch-list.
 
-One write to the connection carries everything that is pending. A watch that lags too far
-or starts too far back ends with 410 Expired, and its client lists anew.
+An event goes out as soon as the write that made it is answered; one write to the connection carries everything that is
+pending. A watch that lags too far or starts too far back ends with 410 Expired, and its client lists anew.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -16,13 +17,13 @@ from pytest_mesh.clusters.local.apiserver import conversion, errors, reading, re
 from pytest_mesh.clusters.local.apiserver.store import Item
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_mesh.clusters.local.apiserver.reading import Form
     from pytest_mesh.clusters.local.apiserver.requests import Target
     from pytest_mesh.clusters.local.apiserver.selectors import Predicate
     from pytest_mesh.clusters.local.apiserver.server import Server
-    from pytest_mesh.clusters.local.apiserver.store import Event
+    from pytest_mesh.clusters.local.apiserver.store import Event, Subscription
     from pytest_mesh.contracts import Json
 
 BOOKMARK_EVERY = 30.0
@@ -36,9 +37,28 @@ INITIAL_END = "k8s.io/initial-events-end"
 BATCH = 500
 """Events put into one write at most."""
 
+LAG = 1 << 16
+"""Bytes that may wait for a client before its watch waits for it."""
+
+STALLED = 30.0
+"""Seconds after which a client that takes nothing is given up."""
+
+
+class Outlet(Protocol):
+    """Where a watch's lines go."""
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``, nothing if it is empty; never waits."""
+
+    def waiting(self) -> int:
+        """Give how many bytes the client has not taken."""
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of them."""
+
 
 class Watch:
-    """One watch request. Making it checks the request (StatusError); :meth:`lines` is its answer."""
+    """One watch request. Making it checks the request (StatusError); :meth:`run` sends its answer."""
 
     def __init__(self, server: Server, target: Target, form: Form, query: Mapping[str, str]) -> None:
         self._server = server
@@ -76,25 +96,14 @@ class Watch:
         if self._version and not self._initial and self._version < store.oldest(self._info.key):
             raise errors.expired(f"too old resource version: {self._version} ({store.oldest(self._info.key)})")
 
-    async def lines(self) -> AsyncGenerator[bytes]:
-        """Give the answer, piece by piece; ends when its time is over or the server stops."""
+    async def run(self, outlet: Outlet) -> None:
+        """Send the answer; returns when its time is over or the server stops. Raises TimeoutError for a stalled client."""
         store, key = self._server.store, self._info.key
         subscription = store.subscribe(key)
         try:
             deadline = time.monotonic() + self._lasts
-            if requests.is_true(self._initial) or (not self._initial and not self._version):
-                items = store.items(key, self._namespace)
-                version = store.version
-                for start in range(0, len(items), BATCH):
-                    yield b"".join(
-                        self._line("ADDED", item)
-                        for item in items[start : start + BATCH]
-                        if self._wanted is None or self._wanted(item.obj)
-                    )
-                if requests.is_true(self._initial) and self._bookmarks:
-                    yield self._bookmark(version, end=True)
-            elif self._version:
-                yield b"".join(line for event in store.since(key, self._version) for line in self._event(event))
+            await self._begin(outlet)
+            subscription.follow(lambda: self._deliver(outlet, subscription))
             bookmark_at = time.monotonic() + BOOKMARK_EVERY
             while not store.stopped:
                 now = time.monotonic()
@@ -102,19 +111,55 @@ class Watch:
                     break
                 await subscription.wait(min(deadline, bookmark_at) - now)
                 if subscription.expired:
-                    yield _error(errors.expired(subscription.expired))
+                    outlet.write(_error(errors.expired(subscription.expired)))
                     return
-                pending = subscription.pending
-                while pending:
-                    batch = [pending.popleft() for _ in range(min(len(pending), BATCH))]
-                    yield b"".join(line for event in batch for line in self._event(event))
+                while subscription.pending:
+                    await self._send(outlet, self._taken(subscription))
                 if self._bookmarks and time.monotonic() >= bookmark_at:
                     bookmark_at = time.monotonic() + BOOKMARK_EVERY
-                    yield self._bookmark(store.version)
+                    await self._send(outlet, self._bookmark(store.version))
             if self._bookmarks and not subscription.pending:
-                yield self._bookmark(store.version)
+                outlet.write(self._bookmark(store.version))
         finally:
             store.unsubscribe(key, subscription)
+
+    async def _begin(self, outlet: Outlet) -> None:
+        """Send what there is, or what happened since the version that the client has."""
+        store, key = self._server.store, self._info.key
+        if requests.is_true(self._initial) or (not self._initial and not self._version):
+            items, version = store.items(key, self._namespace), store.version
+            for start in range(0, len(items), BATCH):
+                found = (
+                    item for item in items[start : start + BATCH] if self._wanted is None or self._wanted(item.obj)
+                )
+                await self._send(outlet, b"".join(self._line("ADDED", item) for item in found))
+            if requests.is_true(self._initial) and self._bookmarks:
+                outlet.write(self._bookmark(version, end=True))
+        elif self._version:
+            events = store.since(key, self._version)
+            await self._send(outlet, b"".join(line for event in events for line in self._event(event)))
+
+    def _deliver(self, outlet: Outlet, subscription: Subscription) -> None:
+        """Send what is pending at once if the client keeps up; else leave it to :meth:`run`, which waits for the client."""
+        if outlet.waiting() <= LAG:
+            outlet.write(self._taken(subscription))
+        if subscription.pending:
+            subscription.wake()
+
+    def _taken(self, subscription: Subscription) -> bytes:
+        """Take what is pending, BATCH events at most, and give its lines."""
+        pending = subscription.pending
+        if len(pending) == 1:
+            return b"".join(self._event(pending.popleft()))
+        batch = [pending.popleft() for _ in range(min(len(pending), BATCH))]
+        return b"".join(line for event in batch for line in self._event(event))
+
+    @staticmethod
+    async def _send(outlet: Outlet, data: bytes) -> None:
+        outlet.write(data)
+        if outlet.waiting() > LAG:
+            async with asyncio.timeout(STALLED):
+                await outlet.drain()
 
     def _event(self, event: Event) -> Iterator[bytes]:
         """Give the line of an event as this watch's selector sees it: leaving the selection is a deletion."""
