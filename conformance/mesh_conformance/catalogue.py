@@ -192,6 +192,14 @@ FEATURES: tuple[Feature, ...] = (
         rows=("4.1",),
         link="https://istio.io/latest/docs/reference/config/analysis/",
     ),
+    Feature(
+        id="AcceptedNeverNacked",
+        profile="MESH-VALIDATION",
+        level=_NEW,
+        title="no proxy refuses what the mesh accepted",
+        rows=("4.1",),
+        link="https://istio.io/latest/docs/reference/config/analysis/",
+    ),
 )
 
 BY_ID = {feature.id: feature for feature in FEATURES}

@@ -80,6 +80,12 @@ def drawn(seed: int, of_each_kind: int | None) -> list[Vector]:
     return found
 
 
+def acceptable(seed: int, of_each_kind: int | None, namespace: str) -> list[Json]:
+    """Valid documents for a namespace: the twins of :func:`drawn`, and what is only warned of."""
+    twins = [one.within(namespace).good for one in drawn(seed, of_each_kind)]
+    return [*twins, *(one.within(namespace).bad for one in all_vectors() if one.severity == "warning")]
+
+
 def _moved(value: Any, namespace: str) -> Any:
     if isinstance(value, dict):
         return {name: _moved(item, namespace) for name, item in value.items()}

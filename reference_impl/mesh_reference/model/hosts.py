@@ -43,3 +43,8 @@ def gateway_name(name: str, namespace: str) -> str:
         return f"{namespace if own == '.' else own}/{short}"
     short, dot, rest = name.partition(".")
     return f"{rest.partition('.')[0]}/{short}" if dot else f"{namespace}/{name}"
+
+
+def is_server_name(host: str) -> bool:
+    """Whether Envoy can tell a TLS connection by this name: a wildcard is a whole label there, ``*.a`` and not ``*-b.a``."""
+    return not host.startswith("*") or host.startswith("*.") or host == "*"

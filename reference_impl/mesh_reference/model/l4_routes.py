@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesh_reference.model.hosts import gateway_name, resolve
+from mesh_reference.model.hosts import gateway_name, is_server_name, resolve
 from mesh_reference.model.http_routes import LARGEST_TOTAL_WEIGHT, Destination, Pairs, WeightedDestination
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class L4Reader:
         return L4Route(matches=tuple(map(self._match, fields.each("match"))), destinations=self._destinations(fields))
 
     def _match(self, fields: Fields) -> L4Match:
+        for host in fields.texts("sniHosts"):
+            if not is_server_name(host):
+                fields.warn("sniHosts", f"{host!r} is left out: Envoy knows whole labels as wildcards only")
         return L4Match(
             sni=tuple(host.lower() for host in fields.texts("sniHosts")),
             subnets=fields.texts("destinationSubnets"),

@@ -94,6 +94,10 @@ class Fields(Mapping[str, Any]):
                 f"{self._origin.name}: {render((*self.path, key))} is not supported: {consequence}"
             )
 
+    def warn(self, key: str, text: str) -> None:
+        """Note what becomes of a value that cannot be served as it stands."""
+        self._origin.warnings.append(f"{self._origin.name}: {render((*self.path, key))}: {text}")
+
 
 def open_spec(obj: Mapping[str, Any], kind: Kind) -> tuple[Fields, Origin]:
     """The resource's ``spec``, after its shape was found right; raises InvalidConfig at the first misfit."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mesh_reference.model.endpoints import TLS_MODE, Endpoint, Locality, Pod, locality_of, read_locality
+from mesh_reference.model.hosts import is_server_name
 from mesh_reference.model.metadata import Metadata, read_metadata
 from mesh_reference.model.protocols import Protocol, of_name
 from mesh_reference.model.reading import open_spec
@@ -104,6 +105,10 @@ def read_service_entry(obj: Mapping[str, Any]) -> ServiceEntry:
         for item, read in zip(spec.each("endpoints"), endpoints, strict=True):
             if not is_address(read.address):
                 raise item.invalid(f"{read.address!r} is no IP address, which {wanted} needs", "address")
+    if any(port.protocol in {Protocol.HTTPS, Protocol.TLS} for port in ports):
+        for host in hosts:
+            if not is_server_name(host):
+                spec.warn("hosts", f"no TLS connection is told by {host!r}: Envoy knows whole labels as wildcards only")
     return ServiceEntry(
         meta=meta,
         services=tuple(

@@ -234,9 +234,18 @@ def _hash(fields: Fields | None) -> ConsistentHash | None:
         ),
         source_ip=bool(fields.get("useSourceIp", False)),
         query=fields.get("httpQueryParameterName", ""),
-        maglev=None if maglev is None else int(maglev.get("tableSize", 0)),
+        maglev=None if maglev is None else _table_size(maglev),
         ring=int(fields.get("minimumRingSize") or 1024) if ring is None else int(ring.get("minimumRingSize", 0)),
     )
+
+
+def _table_size(fields: Fields) -> int:
+    """Slots of the table; 0 = Envoy's own number of them."""
+    size = int(fields.get("tableSize", 0))
+    if size == 1:
+        fields.warn("tableSize", "Envoy divides by one less and ends: its own size is used")
+        return 0
+    return size
 
 
 def read_pool(fields: Fields | None) -> ConnectionPool | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mesh_reference.model import hosts
-from mesh_reference.model.hosts import MESH
+from mesh_reference.model.hosts import MESH, is_server_name
 from mesh_reference.model.protocols import Protocol
 from mesh_reference.xds import names
 
@@ -66,7 +66,7 @@ class _Draft:
         """The first chain keeps what it takes; of a later one remains what is left, name by name."""
         subnets = tuple(dict.fromkeys(map(_canonical, chain.subnets))) or ("",)
         left: dict[tuple[str, ...], list[str]] = {}
-        for name in dict.fromkeys(chain.sni or ("",)):
+        for name in filter(is_server_name, dict.fromkeys(chain.sni or ("",))):
             free = tuple(subnet for subnet in subnets if (name, subnet) not in self.claimed)
             if free:
                 left.setdefault(free, []).append(name)
