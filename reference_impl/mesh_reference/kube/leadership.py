@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -54,6 +55,8 @@ class Leadership:
         self._duration, self._retry = duration, retry
         self._seen: tuple[Any, float] = (None, 0.0)
         """Another's Lease as last seen, and since when it is like that."""
+        self._held: Json | None = None
+        """The Lease as this candidate wrote it last: it is renewed without a look, and a conflict tells that it changed."""
         self.leading = asyncio.Event()
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -110,11 +113,16 @@ class Leadership:
 
     async def _take(self) -> bool:
         """Write the Lease when it is this candidate's, free or run out; says whether this one leads."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        held, self._held = self._held, None
+        if held is not None:
+            with contextlib.suppress(Conflict, NotFound):
+                self._held = await self._kube.replace(LEASES, {**held, "spec": {**held["spec"], "renewTime": _now()}})
+                return True
         try:
             lease = await self._kube.get(LEASES, self._name, self._namespace)
         except NotFound:
             lease = {"metadata": {"name": self._name, "namespace": self._namespace}, "spec": {}}
+        now = _now()
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         if holder not in {"", self._identity} and not self._has_run_out(spec):
@@ -130,9 +138,9 @@ class Leadership:
         }
         try:
             if "resourceVersion" in lease["metadata"]:
-                await self._kube.replace(LEASES, lease)
+                self._held = await self._kube.replace(LEASES, lease)
             else:
-                await self._kube.create(LEASES, lease)
+                self._held = await self._kube.create(LEASES, lease)
         except (Conflict, NotFound):
             return False  # another was quicker
         return True
@@ -153,3 +161,7 @@ class Leadership:
                     await self._kube.replace(LEASES, lease)
         except (ApiFailure, TimeoutError) as error:
             logger.debug("the Lease stays until it runs out: %s", error)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -114,7 +114,10 @@ class Configuration:
 
     def view(self, proxy: Proxy) -> View:
         """What the proxy shares with its namespace."""
-        key = self.view_key(proxy)
+        return self.view_of(self.view_key(proxy))
+
+    def view_of(self, key: ViewKey) -> View:
+        """What all proxies of the key share."""
         found = self._views.get(key)
         if found is None:
             found = self._views[key] = self._make_view(key)

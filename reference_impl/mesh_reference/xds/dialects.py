@@ -8,6 +8,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from mesh_reference.xds import wire
 from mesh_reference.xds.resources import NAME_TABLE, WHOLE_STATE, WILDCARD_TYPES
+from mesh_reference.xds.subscriptions import WILDCARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,10 @@ class Dialect(Protocol):
 
     def receive(self, subscription: Subscription, request: Any) -> Asked | None:
         """Take the request into the subscription; say what is to be answered."""
+        ...
+
+    def acknowledges(self, subscription: Subscription, request: Any) -> bool:
+        """Whether the request says no more than that the last response was taken; if so it is noted."""
         ...
 
     def response(
@@ -54,6 +59,10 @@ class StateOfTheWorld:
     def receive(self, subscription: Subscription, request: discovery_pb2.DiscoveryRequest) -> Asked | None:
         return subscription.receive_state(request, whole=request.type_url in WHOLE_STATE | {NAME_TABLE})
 
+    def acknowledges(self, subscription: Subscription, request: discovery_pb2.DiscoveryRequest) -> bool:
+        same = subscription.names.symmetric_difference(request.resource_names) <= {WILDCARD}
+        return same and subscription.acknowledged(request)
+
     def response(
         self,
         type_url: str,
@@ -76,6 +85,10 @@ class Delta:
 
     def receive(self, subscription: Subscription, request: discovery_pb2.DeltaDiscoveryRequest) -> Asked | None:
         return subscription.receive_delta(request, whole=request.type_url in WILDCARD_TYPES)
+
+    def acknowledges(self, subscription: Subscription, request: discovery_pb2.DeltaDiscoveryRequest) -> bool:
+        asks = request.resource_names_subscribe or request.resource_names_unsubscribe
+        return not asks and subscription.acknowledged(request)
 
     def response(
         self,

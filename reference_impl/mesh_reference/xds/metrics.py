@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from mesh_reference.xds.resources import SHORT
+
 REGISTRY = CollectorRegistry()
 PUSHES = Counter("pilot_xds_pushes", "Responses sent, answers and pushes.", ["type"], registry=REGISTRY)
 REJECTS = Counter("pilot_total_xds_rejects", "Responses that a proxy refused.", ["type"], registry=REGISTRY)
@@ -24,3 +26,7 @@ SIZES = Histogram(
 SERVICES = Gauge("pilot_services", "Services known.", registry=REGISTRY)
 VIRTUAL_SERVICES = Gauge("pilot_virt_services", "VirtualServices served.", registry=REGISTRY)
 PROBLEMS = Gauge("pilot_unserved_configs", "Resources that are not served because they cannot be.", registry=REGISTRY)
+
+PUSHES_OF = {kind: PUSHES.labels(kind) for kind in SHORT.values()}
+SIZES_OF = {kind: SIZES.labels(kind) for kind in SHORT.values()}
+"""By type: found once, for they count every response."""

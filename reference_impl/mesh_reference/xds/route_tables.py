@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
@@ -20,7 +21,7 @@ from mesh_reference.xds.network_filters import MAX_DIRECT_RESPONSE
 from mesh_reference.xds.resources import ROUTE, Encoded, encode, encode_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mesh_reference.model.snapshot import Key
     from mesh_reference.model.virtual_services import VirtualService
@@ -49,6 +50,12 @@ class Dirt:
         """May the host's DestinationRule be another one?"""
         return host in self.services or any(hosts.matches(pattern, host) for pattern in self.ruled)
 
+    def touched(self, known: Mapping[str, object]) -> set[str]:
+        """Those of the hosts whose Service or DestinationRule may be another one; linear in ``known`` for wildcards only."""
+        if any(pattern.startswith("*") for pattern in self.ruled):
+            return {host for host in known if self.rules(host)}
+        return {host for host in (*self.services, *self.ruled) if host in known}
+
     @property
     def in_place(self) -> bool:
         """Do all hosts keep their owners, whatever their routes are?"""
@@ -74,6 +81,8 @@ class RouteTable:
     port: int
     plans: Plans
     made: Mapping[str, Encoded]
+    differs: frozenset[str] = frozenset()
+    """Virtual hosts that are others than in the table that this one succeeds."""
     _whole: Encoded | None = field(default=None, repr=False)
 
     @classmethod
@@ -105,33 +114,37 @@ class RouteTable:
 
     def successor(self, place: Place, dirt: Dirt) -> RouteTable:
         """The same table after a change; this very one when nothing in it differs. Not for tables of one host."""
-        plans = self._replanned(place, dirt)
-        before, now = self.plans.hosts, plans.hosts
+        plans, renewed = self._replanned(place, dirt)
+        now = plans.hosts
         # All that is not looked at stays as it is, which is nearly all: what follows is linear in what differs.
         again = dict.fromkeys(_concerned(dirt, now))
-        if plans is not self.plans:
-            again.update((name, None) for name, planned in now.items() if not _same(before.get(name), planned))
-        made = {name: encoded for name, encoded in self.made.items() if name in now}
+        kept = renewed is not None
+        if renewed is None:
+            before = self.plans.hosts
+            renewed = [name for name, planned in now.items() if not _same(before.get(name), planned)]
+        again.update(dict.fromkeys(renewed))
+        made = dict(self.made) if kept else {name: encoded for name, encoded in self.made.items() if name in now}
         for name in again:
             old, encoded = self.made.get(name), _build(now[name], self.name, place)
             if encoded is None:
                 made.pop(name, None)
             else:
                 made[name] = old if old is not None and old.version == encoded.version else encoded
-        if made.keys() - self.made.keys():
-            made = {name: made[name] for name in sorted(made)}
-        closed = _closed(made, self.name, plans, place, self.made)
-        if closed.keys() == self.made.keys() and all(closed[name] is self.made[name] for name in closed):
-            return self if plans is self.plans else RouteTable(
-                name=self.name, port=self.port, plans=plans, made=self.made, _whole=self._whole
-            )  # fmt: skip
-        return RouteTable(name=self.name, port=self.port, plans=plans, made=closed)
+        if not kept or made.keys() - self.made.keys():
+            made = {name: made[name] for name in sorted(made.keys() & now.keys())}
+            made = _closed(made, self.name, plans, place, self.made)
+        looked_at: Iterable[str] = again if kept else self.made.keys() | made.keys()
+        differs = frozenset(name for name in looked_at if made.get(name) is not self.made.get(name))
+        if differs:
+            return RouteTable(name=self.name, port=self.port, plans=plans, made=made, differs=differs)
+        return self if plans is self.plans else replace(self, plans=plans, differs=differs)
 
-    def _replanned(self, place: Place, dirt: Dirt) -> Plans:
+    def _replanned(self, place: Place, dirt: Dirt) -> tuple[Plans, list[str] | None]:
+        """The next plans, and where the hosts are the same ones the names of those with new routes."""
         if dirt.services and not dirt.routed:
             found = self.plans.following(place.scope, self.port, dirt.services)
             if found is not None:
-                return found
+                return found, None
         left_alike = all(
             old is not None
             and new is not None
@@ -139,21 +152,18 @@ class RouteTable:
             for _key, old, new in dirt.routed
         )
         if not dirt.in_place or not left_alike:
-            return host_plans.plan(place.scope, place.client, self.port)
-        renewed = {id(old): new for _key, old, new in dirt.routed}
-        if not renewed:
-            return self.plans
-        found_hosts = {
-            name: host_plans.owned_by(planned, renewed[id(planned.virtual_service)])
-            if id(planned.virtual_service) in renewed
-            else planned
-            for name, planned in self.plans.hosts.items()
-        }
-        return replace(self.plans, hosts=found_hosts)
+            return host_plans.plan(place.scope, place.client, self.port), None
+        planned_by, renewed = dict(self.plans.hosts), []
+        for _key, old, new in dirt.routed:
+            names = [name for name, planned in self.plans.hosts.items() if planned.virtual_service is old]
+            planned_by.update((name, host_plans.owned_by(planned_by[name], new)) for name in names)
+            renewed += names
+        return replace(self.plans, hosts=planned_by) if renewed else self.plans, renewed
 
 
+@lru_cache(maxsize=1024)
 def split(name: str) -> Encoded:
-    """The RouteConfiguration whose hosts come one by one: nothing in it ever changes."""
+    """The RouteConfiguration whose hosts come one by one: nothing in it ever changes, so that it is made once."""
     out = _head(name)
     out.vhds.config_source.CopyFrom(ads_source())
     return encode(name, out)

@@ -72,26 +72,22 @@ class _Service:
                 logger.warning("refused %s: %d streams are open", proxy.id, self._hub.streams)
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams; try again later")
 
-            async def write(response: bytes) -> None:
-                async with asyncio.timeout(limits.send_timeout):
-                    await context.write(response)
-
-            session = Session(proxy, context.peer(), dialect, self._hub.configuration, write)
+            writer = _Writer(context, limits.send_timeout)
+            session = Session(proxy, context.peer(), dialect, self._hub.configuration, writer.write)
             await session.receive(first)
             self._hub.add(session)
             logger.info("%s connected from %s (%s)", proxy.id, context.peer(), dialect.method)
             reader = asyncio.create_task(_read(requests, session), name=f"read {proxy.id}")
-            stalled = False
             try:
-                await session.run()
+                with writer:
+                    await session.run()
             except TimeoutError:
-                stalled = True
                 logger.warning("%s took nothing for %.0f s: cut off", proxy.id, limits.send_timeout)
             finally:
                 reader.cancel()
                 self._hub.remove(session)
                 logger.info("%s disconnected from %s", proxy.id, context.peer())
-            if stalled:
+            if writer.stalled:
                 # The status waits behind the response that is not taken: nobody here waits for it.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1):
@@ -122,6 +118,43 @@ class _Service:
             logger.warning("refused %s: %s", context.peer(), problem)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"authorization failed: {problem}")
         return proxy
+
+
+class _Writer:
+    """Writes the responses of one stream; ends its task with TimeoutError where one is not taken for ``limit`` seconds.
+
+    One timer for all of them: a timeout of its own for each costs as much as the push itself.
+    """
+
+    def __init__(self, context: grpc.aio.ServicerContext, limit: float) -> None:
+        self._context = context
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._since: float | None = None
+        self.stalled = False
+
+    async def write(self, response: bytes) -> None:
+        self._since = self._loop.time()
+        await self._context.write(response)
+        self._since = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._look()
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        self._timer.cancel()
+        if self.stalled and self._task is not None and kind is asyncio.CancelledError and self._task.uncancel() == 0:
+            raise TimeoutError
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        due = (self._since or now) + self._limit
+        if due > now:
+            self._timer = self._loop.call_at(due, self._look)
+        elif self._task is not None:
+            self.stalled = True
+            self._task.cancel()
 
 
 def foreign(proxy: Proxy, caller: Caller) -> str:

@@ -76,7 +76,7 @@ class Session:
         self._in_flight: dict[str, tuple[str, ...]] = {}
         """Nonce: virtual hosts of a response that is not answered yet."""
         self._view_key = configuration.view_key(proxy)
-        self._seen = configuration.view(proxy).version
+        self._seen = configuration.view_of(self._view_key).version
         self._own: Inbound = configuration.inbound(proxy)
         self._differing: Names | None = {}
         """By type, the names that the push under way has to look at; None = all."""
@@ -99,11 +99,21 @@ class Session:
 
     async def receive(self, request: Any) -> None:
         """Take a request; waits while too many wait already, and with it the proxy."""
+        if not self._inbox and self._acknowledges(request):
+            return
         self._inbox.append(request)
         self._wake.set()
         if len(self._inbox) >= INBOX_LIMIT:
             self._room.clear()
             await self._room.wait()
+
+    def _acknowledges(self, request: Any) -> bool:
+        """Take an ACK that asks for nothing at once: most requests are such, and nobody has to wake for them."""
+        subscription = self.subscriptions.get(request.type_url)
+        if subscription is None or not self.dialect.acknowledges(subscription, request):
+            return False
+        self._in_flight.pop(request.response_nonce, None)
+        return True
 
     def close(self) -> None:
         self._closed = True
@@ -216,16 +226,10 @@ class Session:
                 return
 
     def _begin(self) -> None:
-        configuration, change = self._next, self._change
-        self._next, self._change = None, Change()
-        if configuration is None:
-            return
-        self._configuration = configuration
-        view, key, own = (
-            configuration.view(self.proxy),
-            configuration.view_key(self.proxy),
-            configuration.inbound(self.proxy),
-        )
+        configuration, change = self._next or self._configuration, self._change
+        self._configuration, self._next, self._change = configuration, None, Change()
+        key, own = configuration.view_key(self.proxy), configuration.inbound(self.proxy)
+        view = configuration.view_of(key)
         differing = view.changed_since(self._seen) if key == self._view_key and not change.full else None
         if differing is not None and own is not self._own:
             differing = dict(differing)
@@ -278,8 +282,7 @@ class Session:
         if subscription is None or (names is not None and not names):
             return
         found = self._subscribed(subscription, names)
-        looked_at = subscription.sent.keys() if names is None else subscription.sent.keys() & set(names)
-        gone = looked_at - found.keys()
+        gone = (subscription.sent.keys() if names is None else subscription.sent.keys() & set(names)) - found.keys()
         if gone:
             held = {} if self.dialect.splits_routes else self._subscribed(subscription, None)
             await self._send(subscription, {}, gone, held)
@@ -311,7 +314,10 @@ class Session:
         subscription = self.subscriptions.get(ROUTE)
         names = self._look_at(subscription)
         if subscription is not None:
-            await self._push_named(subscription, subscription.names if names is None else names)
+            names = subscription.names if names is None else names
+            if self.dialect.splits_routes:  # the frame of those whose hosts come one by one never changes
+                names = [name for name in names if not (name.isdigit() and name in subscription.sent)]
+            await self._push_named(subscription, names)
 
     async def _push_names(self) -> None:
         """After the listeners: an address that nobody listens on yet is told to no application."""
@@ -332,8 +338,7 @@ class Session:
             names = [name for name in names if name.partition("/")[0] in routes.names]
             found = self._configuration.named(VIRTUAL_HOST, self.proxy, names)
             gone = (subscription.sent.keys() & set(names)) - found.keys()
-        due = subscription.stale(found)
-        changed = due | self._tombstones(subscription, gone)
+        changed = subscription.stale(found) | self._tombstones(subscription, gone)
         if changed:
             await self._send(subscription, changed, (), {})
 
@@ -388,8 +393,8 @@ class Session:
             if subscription.type_url == CLUSTER:
                 self._held = dict(held)
         kind = SHORT[subscription.type_url]
-        metrics.PUSHES.labels(kind).inc()
-        metrics.SIZES.labels(kind).observe(len(response))
+        metrics.PUSHES_OF[kind].inc()
+        metrics.SIZES_OF[kind].observe(len(response))
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s %s: %d changed, %d removed", self.proxy.id, kind, nonce, len(changed), len(removed))
         await self._write(response)

@@ -72,6 +72,15 @@ class Subscription:
             self.outstanding.popleft()
         return True
 
+    def acknowledged(self, request: discovery_pb2.DiscoveryRequest | discovery_pb2.DeltaDiscoveryRequest) -> bool:
+        """Note an ACK of the last response; False, and nothing is noted, where the request is something else."""
+        if not self.nonce or request.response_nonce != self.nonce or request.HasField("error_detail"):
+            return False
+        if not self.awaits(self.nonce):
+            return False
+        self._settle(request)
+        return True
+
     def receive_state(self, request: discovery_pb2.DiscoveryRequest, *, whole: bool) -> Asked | None:
         """A request of the state-of-the-world protocol. ``whole``: no names mean all (clusters, listeners).
 

@@ -169,12 +169,12 @@ class View:
         self._since = {}
 
     def _forget_endpoints(self, change: Change, dirt: Dirt) -> frozenset[str]:
-        stale = self._endpoints.keys() & (change.endpoints | dirt.services)
-        if dirt.ruled:
-            stale |= {host for host in self._endpoints if dirt.rules(host)}
+        stale = self._endpoints.keys() & change.endpoints | dirt.touched(self._endpoints)
         names = frozenset(name for host in stale for name in self._endpoints[host])
         # A mapping of its own even where nothing is stale: what the view before makes late is of its own snapshot.
-        self._endpoints = {host: kept for host, kept in self._endpoints.items() if host not in stale}
+        self._endpoints = dict(self._endpoints)
+        for host in stale:
+            del self._endpoints[host]
         return names
 
     @property
@@ -272,10 +272,7 @@ class View:
             if new.made is table.made:
                 continue
             whole.add(name)
-            differing = [
-                key for key in table.made.keys() | new.made.keys() if table.made.get(key) is not new.made.get(key)
-            ]
-            single.update(f"{name}/{key}" for key in differing)
+            single.update(f"{name}/{key}" for key in new.differs)
         self._tables = after
         for name in [name for name in before if not name.isdigit()]:
             host, _colon, number = name.rpartition(":")
@@ -287,7 +284,7 @@ class View:
     def _renew_clusters(self, dirt: Dirt) -> frozenset[str]:
         if self._clusters is None:
             return frozenset()
-        touched = {host for host in self._by_host if dirt.rules(host)} | dirt.services
+        touched = dirt.touched(self._by_host) | dirt.services
         if not touched:
             return frozenset()
         before, after = self._clusters, dict(self._clusters)

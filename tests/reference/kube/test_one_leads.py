@@ -104,6 +104,57 @@ def test_a_leader_that_falls_silent_stops_its_work_before_another_begins() -> No
     play(script)
 
 
+class Counted(MemoryKube):
+    """An API server that counts the looks at a Lease and how often it was written."""
+
+    looks = writes = 0
+
+    async def get(self, resource, name, namespace=None):
+        self.looks += 1
+        return await super().get(resource, name, namespace)
+
+    async def replace(self, resource, obj):
+        answer = await super().replace(resource, obj)
+        self.writes += 1
+        return answer
+
+
+async def renewed(kube: Counted, times: int) -> None:
+    wanted = kube.writes + times
+    while kube.writes < wanted:  # noqa: ASYNC110  the server tells nobody what it counts
+        await asyncio.sleep(0.01)
+
+
+def test_a_leader_renews_its_lease_without_looking_at_it() -> None:
+    async def script(tasks: asyncio.TaskGroup) -> None:
+        kube = Counted()
+        one = candidate(kube, "one")
+        task = tasks.create_task(one.run(for_ever))
+        await renewed(kube, 5)
+        assert kube.looks == 1
+        task.cancel()
+
+    play(script)
+
+
+def test_a_lease_that_somebody_else_edits_stays_its_holders_and_keeps_the_edit() -> None:
+    async def script(tasks: asyncio.TaskGroup) -> None:
+        kube = Counted()
+        one = candidate(kube, "one")
+        task = tasks.create_task(one.run(for_ever))
+        await one.leading.wait()
+        lease = await kube.get(LEASES, "leader", "istio-system")
+        lease["metadata"]["annotations"] = {"why": "to look at it"}
+        await kube.replace(LEASES, lease)
+        await renewed(kube, 3)
+        assert one.leading.is_set()
+        kept = await kube.get(LEASES, "leader", "istio-system")
+        assert kept["metadata"]["annotations"] == {"why": "to look at it"}
+        task.cancel()
+
+    play(script)
+
+
 def test_without_the_right_to_leases_a_control_plane_takes_itself_for_the_only_one() -> None:
     async def script(tasks: asyncio.TaskGroup) -> None:
         kube = Cut(MemoryKube(), status=403)

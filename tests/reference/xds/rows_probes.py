@@ -105,7 +105,7 @@ async def by_sni(name: str, address: str = DB, port: int = 443) -> str:
     with contextlib.suppress(ssl.SSLWantReadError):
         hello.do_handshake()
     try:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             reader, writer = await asyncio.open_connection(address, port)
             writer.write(outgoing.read())
             found = (await reader.read(100)).decode()
