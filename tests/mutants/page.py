@@ -62,14 +62,17 @@ def page(catalogue: Mapping[str, patching.Mutant], results: Results, ran: str) -
 
 
 def _pushes(wanted: Sequence[patching.Mutant], results: Results) -> list[str]:
-    found = [results[one.id] for one in wanted if one.id in results and results[one.id].pushes]
-    if not found:
+    shrunk = {one.id: results[one.id] for one in wanted if one.id in results and results[one.id].pushes}
+    if not shrunk:
         return []
-    finding, all_of_it = [one.found for one in found if one.found], [one.pushes for one in found]
-    told = f"found in {max(finding)} pushes at most, and " if finding else ""
+    all_of_it = [run.pushes for run in shrunk.values()]
+    found = [run.found for run in shrunk.values() if run.found]
+    told = f"found in {max(found)} pushes at most, and " if found else ""
+    each = ", ".join(f"`{name}` {run.found or '-'}/{run.pushes}" for name, run in sorted(shrunk.items()))
     return [
-        f"Of {len(found)} mutants whose wrong route was found among generated cells and made small, each was {told}found and",
-        f"made small in {max(all_of_it)} pushes at most ({sum(all_of_it) / len(all_of_it):.1f} in the mean).",
+        f"Of {len(shrunk)} mutants whose wrong route was found among generated cells and made small, each was {told}found and",
+        f"made small in {max(all_of_it)} pushes at most ({sum(all_of_it) / len(all_of_it):.1f} in the mean). Pushes to find, and to find and",
+        f"shrink: {each}.",
         "",
     ]
 
