@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -87,6 +87,9 @@ istio-local: debian $(STAMP)
 
 istiod-local: debian $(STAMP) ## Two of Istio's own istiods on the embedded cluster: a killed leader, a watch cache that begins anew (MESH_ISTIO_BIN)
 	$(BIN)/pytest tests/local --override-ini=python_files='live_real_istiod.py' --mesh-cluster=local --mesh-implementation=istio -s $(ARGS)
+
+isolation: debian $(STAMP) ## Restore the embedded cluster's state between test files, and give two workers a cluster each
+	$(BIN)/pytest tests/local --override-ini=python_files='live_isolation.py' -s $(ARGS)
 
 istio-kind: $(STAMP)
 	$(BIN)/pytest --mesh-cluster=kind --mesh-implementation=istio $(ARGS)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_mesh.run import Run
     from pytest_mesh.session import Mesh
     from pytest_mesh.settings import MeshSettings
+    from pytest_mesh.snapshots import MeshState
 
 
 class RunningMesh:
@@ -133,6 +134,25 @@ def mesh_offline(request: pytest.FixtureRequest) -> OfflineFixture:
 def mesh_evidence(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Takes facts that go into the report: ``mesh_evidence(key=value, ...)``."""
     return _record(request.node).facts
+
+
+@pytest.fixture(scope="module")
+def mesh_state(request: pytest.FixtureRequest, mesh: RunningMesh) -> Iterator[MeshState]:
+    """The cluster as this file found it: at the file's end what changed since is undone; ``restore()`` does it before.
+
+    With ``--mesh-keep`` it is not undone where namespaces are kept.
+    """
+    from pytest_mesh.snapshots import kept_state
+
+    run = request.config.stash[RUN]
+    failed = request.session.testsfailed
+
+    def keep() -> bool:
+        kept = run.options.keep
+        return kept == "always" or (kept == "on-failure" and request.session.testsfailed > failed)
+
+    with kept_state(mesh.cluster, mesh.kube, mesh.implementation, sharers=run.sharers, keep=keep) as state:
+        yield state
 
 
 @pytest.fixture

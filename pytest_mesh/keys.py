@@ -50,6 +50,7 @@ FIXTURES = (
     "mesh_outside",
     "mesh_pair",
     "mesh_settings",
+    "mesh_state",
 )
 """Names of the plugin's fixtures."""
 

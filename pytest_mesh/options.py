@@ -68,6 +68,12 @@ ROWS = (
     ),
     Row(name="fresh", default="false", switch=True, help="start a new cluster even where one is up"),
     Row(name="cluster-name", default="", metavar="NAME", help="name of the cluster: used when it is up, else made"),
+    Row(
+        name="cluster-per-worker",
+        default="false",
+        switch=True,
+        help="under xdist: a cluster and a mesh for each worker instead of one for all",
+    ),
     Row(name="kind-config", default="", metavar="FILE", help="kind: configuration of the cluster (nodes, mounts)"),
     Row(name="kind-image", default="", metavar="IMAGE", help="kind: node image", also="MESH_KIND_IMAGE"),
     Row(name="artifacts", default=".mesh/artifacts", metavar="DIR", help="where a failure's evidence is saved"),
@@ -106,6 +112,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _ONLY_EXISTING = ("kubeconfig", "context", "install", "image-registry", "image-tag", "image-pull-secret")
 _NOT_EXISTING = {
     "fresh": "no other cluster can be started",
+    "cluster-per-worker": "all workers are guests of the one cluster",
     "cluster-name": "the kubeconfig names the cluster (--mesh-context chooses)",
     "kind-config": "it is for --mesh-cluster=kind",
     "kind-image": "it is for --mesh-cluster=kind",
@@ -127,6 +134,7 @@ class Options:
     keep: Keep
     fresh: bool
     cluster_name: str
+    cluster_per_worker: bool
     kind_config: str
     kind_image: str
     artifacts: str
@@ -180,6 +188,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
         keep=cast(Keep, values["keep"]),
         fresh=_switch("fresh", values),
         cluster_name=_cluster_name(values["cluster-name"]),
+        cluster_per_worker=_switch("cluster-per-worker", values),
         kind_config=_file(config, "kind-config", values),
         kind_image=values["kind-image"],
         artifacts=values["artifacts"],
@@ -255,6 +264,8 @@ def _refuse_useless(cluster: str, sources: Mapping[str, Source]) -> None:
     for name, reason in _NOT_EXISTING.items():
         if cluster == "existing" and sources[name] == "flag":
             raise pytest.UsageError(f"--mesh-{name}: not on --mesh-cluster=existing: {reason}")
+    if cluster == "kind" and sources["cluster-per-worker"] == "flag":
+        raise pytest.UsageError("--mesh-cluster-per-worker: not on --mesh-cluster=kind: its workers share one cluster")
     for name in _ONLY_EXISTING:
         if cluster in {"local", "kind"} and sources[name] == "flag":
             raise pytest.UsageError(f"--mesh-{name}: is for --mesh-cluster=existing, not {cluster}")

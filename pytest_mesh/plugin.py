@@ -21,6 +21,7 @@ from pytest_mesh.fixtures import (
     mesh_outside,
     mesh_pair,
     mesh_settings,
+    mesh_state,
 )
 from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, RUN, TestState, check_name, feature_of, is_mesh_test
 from pytest_mesh.report import gathering
@@ -39,6 +40,7 @@ __all__ = [
     "mesh_outside",
     "mesh_pair",
     "mesh_settings",
+    "mesh_state",
 ]
 
 MARKERS = (

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pytest_mesh.session import MeshSession
 
 
+_WORKERS = "workers"
+"""Below the shared directory: a directory for each worker that has a cluster of its own."""
+
+
 class Run:
     """State of the plugin for one process: the controller, a worker, or the only one."""
 
@@ -48,6 +52,9 @@ class Run:
         self._relay: ProgressRelay | None = None
         worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self.worker = worker is not None
+        self._worker_id = str(worker["workerid"]) if worker else ""
+        self.sharers = 1 if worker is None or self.options.cluster_per_worker else int(worker["workercount"])
+        """Processes that use this process's cluster."""
         self._shared = Path(worker["mesh_shared"]) if worker else None
         self._controller_pid = int(worker["mesh_controller"]) if worker else os.getpid()
         self.evidence: dict[str, Evidence] = {}
@@ -117,24 +124,35 @@ class Run:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def session(self) -> MeshSession:
-        """Give the session; the first call makes it."""
+        """Give this process's session; the first call makes it."""
         if self._session is None:
-            from pytest_mesh.session import MeshSession
-
-            self._session = MeshSession(
-                self.options,
-                self.backends,
-                self.implementation,
-                self.progress,
-                shared=self.shared(),
-                controller_pid=self._controller_pid,
-            )
+            own = self._worker_id if self.options.cluster_per_worker else ""
+            self._session = self._session_of(own)
         return self._session
 
-    @property
-    def cluster_started(self) -> bool:
-        """Whether any process of the run made or found a cluster."""
-        return self._shared is not None and (self._shared / "cluster.json").exists()
+    def sessions(self) -> list[MeshSession]:
+        """Give a session for each cluster that a process of the run made or found (controller only)."""
+        if self._shared is None:
+            return []
+        own = sorted(path.parent.name for path in self._shared.glob(f"{_WORKERS}/*/cluster.json"))
+        found = [self._session_of(worker) for worker in own]
+        return [self.session(), *found] if (self._shared / "cluster.json").exists() else found
+
+    def _session_of(self, worker: str) -> MeshSession:
+        """Make a session on a worker's own cluster, or ("") on the run's."""
+        from pytest_mesh.session import MeshSession
+
+        shared = self.shared() / _WORKERS / worker if worker else self.shared()
+        shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return MeshSession(
+            self.options,
+            self.backends,
+            self.implementation,
+            self.progress,
+            shared=shared,
+            controller_pid=self._controller_pid,
+            worker=worker,
+        )
 
     def shared(self) -> Path:
         """Give the directory (mode 0700) that all processes of the run share; made at first use."""
@@ -198,17 +216,17 @@ class Run:
         if self._shared is None or self.worker:
             return
         try:
-            if self.cluster_started:
-                self._release()
+            for session in self.sessions():
+                self._release(session)
         finally:
             shutil.rmtree(self._shared, ignore_errors=True)
 
-    def _release(self) -> None:
+    def _release(self, session: MeshSession) -> None:
         started = time.monotonic()
         if self.failed and self.options.cluster != "existing":
-            self._save_backend()
+            self._save_backend(session)
         try:
-            message = self.session().release(failed=self.failed)
+            message = session.release(failed=self.failed)
         except Exception as error:  # noqa: BLE001 - the verdict stands; what is left behind must be named
             message = f"cluster: could not be removed: {error}"
         if message:
@@ -216,13 +234,13 @@ class Run:
         elif self.options.cluster != "existing":
             self._print(f"cluster: released in {time.monotonic() - started:.1f} s")
 
-    def _save_backend(self) -> None:
+    def _save_backend(self, session: MeshSession) -> None:
         from pytest_mesh.kube import Kube
         from pytest_mesh.report import bundle
 
         try:
-            cluster = self.session().standing()
-            path = bundle.save_backend(self.artifacts / "backend", cluster)
+            cluster = session.standing()
+            path = bundle.save_backend(self.artifacts / "backend" / session.worker, cluster)
             bundle.save_control_plane(path, Kube.load(cluster.kubeconfig), self.implementation)
         except Exception as error:  # noqa: BLE001 - the cluster is removed all the same
             self._print(f"cluster: its logs could not be saved: {error}")

@@ -1,13 +1,15 @@
 """Who owns the cluster: made by the first process that needs it, shared by all, removed by the controller.
 
 Under xdist each worker is a session of its own: a file lock lets one make the
-cluster, a handle file tells the others, and only the controller removes it. A
+cluster, a handle file tells the others, and only the controller removes it. With
+``--mesh-cluster-per-worker`` each has a directory, and so a cluster, to itself. A
 failure to make one is remembered, so that it is met once and not by each test.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -53,13 +55,16 @@ class MeshSession:
         *,
         shared: Path,
         controller_pid: int,
+        worker: str = "",
     ) -> None:
         self.options = options
         self.implementation = implementation
         self._backend = backends[options.cluster]
-        self._progress = progress
+        self._progress: Progress = (lambda line: progress(f"{worker}: {line}")) if worker else progress
         self.shared = shared
-        """Directory that all processes of this run share."""
+        """Directory that all processes share which use this cluster."""
+        self.worker = worker
+        """The worker whose own the cluster is; empty = it is the run's."""
         self._controller_pid = controller_pid
         self._cluster: Cluster | None = None
         self._mesh: Mesh | None = None
@@ -149,10 +154,12 @@ class MeshSession:
         handle = self.shared / "cluster.json"
         if handle.exists():
             return self._backend.attach(json.loads(handle.read_text())["handle"])
-        cluster = None if self.options.fresh else self._backend.find(self._request())
+        request = self._request()
+        kept = request.cluster_name or (f"{SHARED_NAME}-{self.worker}" if self.worker else "")
+        cluster = None if self.options.fresh else self._backend.find(dataclasses.replace(request, cluster_name=kept))
         found = cluster is not None
         if cluster is None:
-            cluster = self._backend.start(self._request())
+            cluster = self._backend.start(request)
         else:
             self._progress(f"cluster: using {cluster.name!r}, which is up already (--mesh-fresh starts another)")
         _write(handle, json.dumps({"handle": cluster.handle(), "found": found}))
@@ -228,8 +235,9 @@ class MeshSession:
 
     def _request(self) -> ClusterRequest:
         keep = self.options.keep != "never"
-        given = self.options.cluster_name
-        shared = SHARED_NAME if keep and not self.options.fresh else f"pytest-{self._controller_pid}"
+        own = f"-{self.worker}" if self.worker else ""
+        given = self.options.cluster_name and self.options.cluster_name + own
+        shared = (SHARED_NAME if keep and not self.options.fresh else f"pytest-{self._controller_pid}") + own
         return ClusterRequest(
             name=given or shared,
             lifeline_pid=None if keep else self._controller_pid,

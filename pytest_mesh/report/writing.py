@@ -54,7 +54,8 @@ def _build(run: Run, code: int) -> Json:
     from pytest_mesh.report import environment, model
 
     try:
-        described = environment.describe(run.session().mesh()) if run.cluster_started else {"provider": "none"}
+        sessions = run.sessions()
+        described = environment.describe(sessions[0].mesh()) if sessions else {"provider": "none"}
     except Infrastructure as error:
         described = {"provider": run.options.cluster, "error": str(error)}
     suite = {"name": "mesh_conformance", "version": __version__, "seed": run.options.seed}

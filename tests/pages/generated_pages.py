@@ -11,12 +11,13 @@ from pytest_mesh import fixtures, hooks, options, plugin
 from pytest_mesh.keys import FIXTURES
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.settings import MeshSettings
+from pytest_mesh.snapshots import MeshState
 from pytest_mesh.traffic.client import Client
 from pytest_mesh.traffic.proxies import Proxy
 from pytest_mesh.traffic.responses import Handshake, Response
 
 _MADE = "*Made from the code: `make pages-fresh` writes it, a test holds it.*"
-_CLASSES = (fixtures.RunningMesh, MeshNamespace, Client, Response, Handshake, Proxy)
+_CLASSES = (fixtures.RunningMesh, MeshNamespace, MeshState, Client, Response, Handshake, Proxy)
 
 
 def options_page() -> str:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mesh.options import ROWS
+from pytest_mesh.contracts import Implementation
+from pytest_mesh.failures import Infrastructure
+from pytest_mesh.options import ROWS, resolve
+from pytest_mesh.session import MeshSession
 
 HERE = Path(__file__).parent
 TESTED = {
@@ -22,6 +25,7 @@ TESTED = {
     "keep": "test_runs.py::test_a_kept_cluster_is_named_with_the_way_to_use_and_to_remove_it",
     "fresh": "test_every_option.py::test_a_backend_is_told_what_was_asked_for",
     "cluster-name": "test_every_option.py::test_a_backend_is_told_what_was_asked_for",
+    "cluster-per-worker": "test_every_option.py::test_a_worker_asks_for_a_cluster_of_its_own",
     "kind-config": "test_every_option.py::test_a_backend_is_told_what_was_asked_for",
     "kind-image": "test_every_option.py::test_a_backend_is_told_what_was_asked_for",
     "artifacts": "test_every_option.py::test_a_failures_evidence_lies_where_it_was_asked_for",
@@ -111,6 +115,38 @@ def test_a_cluster_that_is_up_is_looked_for_unless_a_new_one_is_asked_for(record
     recorder.run("--mesh-cluster=recorder")
 
     assert (recorder.path / "found").exists()
+
+
+class Asked:
+    """A backend that keeps what it was told."""
+
+    def find(self, request):
+        self.looked_for = request
+
+    def start(self, request):
+        self.wanted = request
+        raise Infrastructure("recorded")
+
+
+@pytest.mark.parametrize(("given", "looked_for"), [("", "mesh-gw1"), ("shop", "shop-gw1")])
+def test_a_worker_asks_for_a_cluster_of_its_own(pytester, given, looked_for):
+    config = pytester.parseconfig("--mesh-cluster=asked", "--mesh-cluster-per-worker", f"--mesh-cluster-name={given}")
+    asked = Asked()
+    session = MeshSession(
+        resolve(config, {}), {"asked": asked}, Implementation(name="one"), print,
+        shared=pytester.path, controller_pid=7, worker="gw1",
+    )  # fmt: skip
+    with pytest.raises(Infrastructure, match="recorded"):
+        session.cluster()
+    assert (asked.looked_for.cluster_name, asked.wanted.cluster_name) == (looked_for, given and "shop-gw1")
+    assert asked.wanted.name == ("shop-gw1" if given else "pytest-7-gw1")
+
+
+@pytest.mark.parametrize("backend", ["kind", "existing"])
+def test_a_backend_whose_workers_share_its_cluster_says_so(pytester, backend):
+    config = pytester.parseconfig(f"--mesh-cluster={backend}", "--mesh-cluster-per-worker")
+    with pytest.raises(pytest.UsageError, match=f"not on --mesh-cluster={backend}: (its|all) workers"):
+        resolve(config, {})
 
 
 def test_a_failures_evidence_lies_where_it_was_asked_for(project):

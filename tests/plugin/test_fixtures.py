@@ -198,3 +198,12 @@ def test_the_marker_fixes_the_name_of_the_namespace(project):
     )
 
     assert project.run().ret == 0
+
+
+def test_a_backend_without_snapshots_is_named_with_one_that_has_them(project):
+    project.pytester.makepyfile("def test_it(mesh_state): pass")
+
+    result = project.run()
+
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["*mesh_state: --mesh-cluster=fake keeps no snapshots; --mesh-cluster=local does*"])
