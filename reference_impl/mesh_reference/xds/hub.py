@@ -30,7 +30,13 @@ class Hub:
         """Tell every stream. ``since``: the loop's time of the oldest event in it."""
         if settings != self.configuration.settings:
             change |= Change(full=True)
-        self.configuration = self.configuration.succeeded_by(snapshot, settings, change)
+        try:
+            self.configuration = self.configuration.succeeded_by(snapshot, settings, change)
+        except Exception:  # what one change makes wrong must neither end istiod nor keep the rest from the proxies
+            logger.exception("snapshot %d does not follow from the one before: all is made anew", snapshot.version)
+            metrics.INTERNAL_ERRORS.inc()
+            change |= Change(full=True)
+            self.configuration = Configuration(snapshot, settings)
         metrics.SERVICES.set(len(snapshot.services))
         metrics.VIRTUAL_SERVICES.set(len(snapshot.virtual_services))
         logger.debug("snapshot %d: %s", snapshot.version, change)

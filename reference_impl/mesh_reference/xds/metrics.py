@@ -9,6 +9,7 @@ from mesh_reference.xds.resources import SHORT
 REGISTRY = CollectorRegistry()
 PUSHES = Counter("pilot_xds_pushes", "Responses sent, answers and pushes.", ["type"], registry=REGISTRY)
 REJECTS = Counter("pilot_total_xds_rejects", "Responses that a proxy refused.", ["type"], registry=REGISTRY)
+INTERNAL_ERRORS = Counter("pilot_total_xds_internal_errors", "Faults of Pilot's own.", registry=REGISTRY)
 CONNECTED = Gauge("pilot_xds", "Proxies connected.", registry=REGISTRY)
 CONVERGENCE = Histogram(
     "pilot_proxy_convergence_time",

@@ -16,7 +16,7 @@ from envoy.service.status.v3 import csds_pb2
 from memory_kube import account
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_streams_follow_the_rules import NODE, Client, ends_with, mesh, play, running
+from ads_client import NODE, Client, ends_with, mesh, play, running
 
 from mesh_reference.xds.resources import CLUSTER, LISTENER
 from mesh_reference.xds.status_streams import CONFIG_DUMP, SYNCZ

@@ -3,96 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
+from ads_client import ALL, NODE, TESTER, Client, mesh, play, running
 from aiohttp import ClientSession
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.service.discovery.v3 import discovery_pb2
-from memory_kube import MemoryKube, account, destination_rule, endpoint_slice, pod, service, virtual_service
+from memory_kube import MemoryKube, account, destination_rule, endpoint_slice, service, virtual_service
 
 from mesh_reference.app import Istiod
-from mesh_reference.settings import Settings
 from mesh_reference.xds import status
-from mesh_reference.xds.dialects import SERVICE
 from mesh_reference.xds.resources import CLUSTER, ENDPOINT, ROUTE, VIRTUAL_HOST
-
-PORTS = Settings(listen_host="127.0.0.1", xds_port=0, secure_port=0, monitoring_port=0, webhook_port=0, http_port=0)
-NODE = {"id": "sidecar~10.244.0.20~tester-1.shop~shop.svc.cluster.local"}
-ALL = "outbound|80||reviews.shop.svc.cluster.local"
-TESTER = {"NAMESPACE": "shop", "SERVICE_ACCOUNT": "tester"}
-
-
-@asynccontextmanager
-async def running(kube: MemoryKube, settings: Settings = PORTS) -> AsyncIterator[Istiod]:
-    istiod, stop = Istiod(kube=kube, settings=settings), asyncio.Event()  # type: ignore[arg-type]
-    serving = asyncio.create_task(istiod.serve(stop))
-    async with asyncio.timeout(10):
-        ready = asyncio.create_task(istiod.ready.wait())
-        await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            ready.cancel()
-            await serving
-        yield istiod
-        stop.set()
-        await serving
-
-
-class Client:
-    """One ADS stream, a message at a time."""
-
-    def __init__(self, channel: grpc.aio.Channel, *, delta: bool = False, metadata: Any = ()) -> None:
-        self._type = discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest
-        answer = discovery_pb2.DeltaDiscoveryResponse if delta else discovery_pb2.DiscoveryResponse
-        method = "DeltaAggregatedResources" if delta else "StreamAggregatedResources"
-        self.call = channel.stream_stream(
-            f"/{SERVICE}/{method}", self._type.SerializeToString, answer.FromString
-        )(metadata=metadata)  # fmt: skip
-
-    async def ask(self, type_url: str, node: dict[str, Any] | None = None, **fields: Any) -> None:
-        request = self._type(type_url=type_url, **fields)
-        if node:
-            request.node.id = node["id"]
-            request.node.metadata.update(node.get("metadata", TESTER))
-        await self.call.write(request)
-
-    async def read(self) -> Any:
-        async with asyncio.timeout(3):
-            return await self.call.read()
-
-    async def nothing(self) -> bool:
-        """Nothing comes for a while: long against the debounce."""
-        try:
-            async with asyncio.timeout(0.15):
-                await asyncio.shield(asyncio.ensure_future(self.call.read()))
-        except TimeoutError:
-            return True
-        return False
-
-
-def mesh() -> MemoryKube:
-    return MemoryKube(
-        service("reviews", "10.96.0.7"), endpoint_slice("reviews", ["10.244.0.1"]), pod("r1", "10.244.0.1", {})
-    )
-
-
-def play(script: Callable[[MemoryKube, Istiod, grpc.aio.Channel], Awaitable[None]], settings: Settings = PORTS) -> None:
-    async def run() -> None:
-        kube = mesh()
-        async with (
-            running(kube, settings) as istiod,
-            grpc.aio.insecure_channel(f"127.0.0.1:{istiod.ports.xds}") as channel,
-        ):
-            await script(kube, istiod, channel)
-
-    asyncio.run(run())
 
 
 def test_an_ack_gets_no_answer_and_a_change_comes_with_a_new_nonce() -> None:
@@ -461,95 +385,3 @@ def test_a_client_that_says_what_it_holds_gets_only_the_rest() -> None:
         assert list(answer.removed_resources) == ["outbound|80||gone"]
 
     play(script)
-
-
-async def ends_with(client: Client) -> grpc.StatusCode:
-    async with asyncio.timeout(5):
-        return await client.call.code()
-
-
-async def is_served(channel: grpc.aio.Channel) -> bool:
-    other = Client(channel, delta=True)
-    await other.ask(CLUSTER, NODE)
-    return bool((await other.read()).resources)
-
-
-def test_a_request_that_is_too_large_ends_its_own_stream_only() -> None:
-    async def script(_kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
-        client = Client(channel)
-        await client.ask(ENDPOINT, NODE, resource_names=["x" * 10_000_000])
-        assert await ends_with(client) is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert await is_served(channel)
-
-    play(script)
-
-
-def test_a_flood_of_requests_waits_and_hurts_nobody() -> None:
-    async def script(_kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
-        client = Client(channel, delta=True)
-        await client.ask(CLUSTER, NODE)
-
-        async def flood() -> None:
-            for _request in range(3000):
-                await client.ask(ENDPOINT, resource_names_subscribe=[ALL])
-
-        flooding = asyncio.create_task(flood())
-        assert await is_served(channel)
-        flooding.cancel()
-        assert istiod.ready.is_set()
-
-    play(script)
-
-
-def test_a_proxy_that_does_not_read_is_cut_off() -> None:
-    async def script(kube: MemoryKube, istiod: Istiod, channel: grpc.aio.Channel) -> None:
-        assert istiod.hub is not None
-        for number in range(300):  # more than a connection's window
-            kube.put(service(f"s{number}", f"10.96.2.{number % 250}"))
-        own = [("grpc.use_local_subchannel_pool", 1)]
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{istiod.ports.xds}", options=own) as other:
-            stalled = Client(other)
-            await stalled.ask(CLUSTER, NODE)
-
-            async def insist() -> None:
-                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                    while True:
-                        await stalled.ask(CLUSTER)  # each asks for everything once more, and none is read
-
-            insisting = asyncio.create_task(insist())
-            async with asyncio.timeout(10):
-                while not istiod.hub.streams:  # noqa: ASYNC110  nothing tells of it
-                    await asyncio.sleep(0.01)
-                while istiod.hub.streams:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-            insisting.cancel()
-            assert await is_served(channel)
-
-    play(script, replace(PORTS, send_timeout=0.2))
-
-
-def test_streams_beyond_the_limit_are_refused() -> None:
-    async def script(_kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
-        first, second = Client(channel), Client(channel)
-        await first.ask(CLUSTER, NODE)
-        await first.read()
-        await second.ask(CLUSTER, NODE)
-        assert await ends_with(second) is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-    play(script, replace(PORTS, max_streams=1))
-
-
-def test_proxies_move_to_the_other_istiod_and_get_only_what_they_lack() -> None:
-    async def run() -> None:
-        kube = mesh()
-        async with running(kube) as two:
-            async with running(kube) as one, grpc.aio.insecure_channel(f"127.0.0.1:{one.ports.xds}") as channel:
-                client = Client(channel, delta=True)
-                await client.ask(CLUSTER, NODE)
-                held = {made.name: made.version for made in (await client.read()).resources}
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{two.ports.xds}") as channel:
-                again = Client(channel, delta=True)
-                await again.ask(CLUSTER, NODE, initial_resource_versions=held)
-                assert not (await again.read()).resources
-
-    asyncio.run(run())
