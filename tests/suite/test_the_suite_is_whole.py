@@ -64,6 +64,10 @@ def checks(tmp_path_factory) -> list[tuple[str, list[str]]]:
     return [(node, [args[0] for args in marks]) for node, marks in json.loads(listing.read_text())]
 
 
+def test_every_feature_says_what_it_covers_where_it_is_specified_and_since_when():
+    assert [one.id for one in catalogue.FEATURES if not (one.rows and one.link and one.spec and one.since)] == []
+
+
 def test_every_feature_has_a_check(checks):
     proven = {feature for _, features in checks for feature in features}
 
