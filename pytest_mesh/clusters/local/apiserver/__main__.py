@@ -14,8 +14,7 @@ import signal
 import socket
 from pathlib import Path
 
-from aiohttp import web
-
+from pytest_mesh.clusters.local import bare_aiohttp  # noqa: F401 - must come before aiohttp itself
 from pytest_mesh.clusters.local.apiserver import builtins, control, first_objects, front, kubeconfigs, pki
 from pytest_mesh.clusters.local.apiserver.admission import Admission
 from pytest_mesh.clusters.local.apiserver.authentication import Authenticator
@@ -39,9 +38,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # PID 1 decides about the end
-    # The schemas live as long as the process: the collector need not walk them again and again.
-    gc.collect()
-    gc.freeze()
+    gc.disable()  # until all is there that lives as long as the process
     asyncio.run(_serve(arguments))
 
 
@@ -75,9 +72,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     try:
-        await web.SockSite(runner, host, ssl_context=context).start()
-        await web.TCPSite(runner, arguments.node_address, arguments.port, ssl_context=context).start()
+        await front.listen(runner, host, (arguments.node_address, arguments.port), context)
         async with control.serving(server):
+            # The schemas live as long as the process: the collector need not walk them again and again.
+            gc.freeze()
+            gc.enable()
             if arguments.ready_fd is not None:
                 os.write(arguments.ready_fd, b"ready\n")
                 os.close(arguments.ready_fd)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from pytest_mesh.clusters.local.apiserver import errors, impersonation, rights, serving, streaming
+from pytest_mesh.clusters.local.apiserver import errors, impersonation, rights, serving
 from pytest_mesh.clusters.local.apiserver.errors import StatusError
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
+    import ssl
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
@@ -32,6 +35,9 @@ MAX_BODY = 3 * 1024 * 1024
 
 SLOW = 1.0
 """Seconds after which a request is logged."""
+
+STREAMED = frozenset(("log", "exec", "attach", "portforward", "proxy"))
+"""The subresources of which ``streaming`` may have a route."""
 
 ENDPOINTS = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 """The warning that Kubernetes gives with every answer about Endpoints."""
@@ -55,12 +61,27 @@ def runner(server: Server, *, shutdown_timeout: float) -> web.ServerRunner:
     return web.ServerRunner(listening, shutdown_timeout=shutdown_timeout)
 
 
+async def listen(
+    runner: web.ServerRunner, loopback: socket.socket, node: tuple[str, int], context: ssl.SSLContext
+) -> None:
+    """Serve over TLS on a socket that listens already, and at the node's address and port."""
+    await web.SockSite(runner, loopback, ssl_context=context).start()
+    await web.TCPSite(runner, *node, ssl_context=context).start()
+
+
 class _Front:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._dispatcher = serving.Dispatcher(server)
-        self._streams = web.UrlDispatcher()
-        self._streams.add_routes(streaming.routes(server))
+
+    @cached_property
+    def _streams(self) -> web.UrlDispatcher:
+        """The routes of the requests that stream; what serves them is imported when the first of them comes."""
+        from pytest_mesh.clusters.local.apiserver import streaming
+
+        found = web.UrlDispatcher()
+        found.add_routes(streaming.routes(self._server))
+        return found
 
     @staticmethod
     def request(
@@ -109,7 +130,7 @@ class _Front:
         user = request[serving.USER] = impersonation.acting(user, request.headers, server.authorizer)
         wish = rights.wish_of(request.method, request.path, request.query)
         server.authorizer.check(user, wish)
-        if wish.subresource in streaming.SUBRESOURCES:
+        if wish.subresource in STREAMED:
             found = await self._streams.resolve(request)
             if found.http_exception is None:
                 request.found = found

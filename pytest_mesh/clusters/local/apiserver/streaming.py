@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 NAMESPACED = "/api/v1/namespaces/{namespace}"
-SUBRESOURCES = frozenset(("log", "exec", "attach", "portforward", "proxy"))
-"""What a path names that may be one of these routes'."""
-
 POD = NAMESPACED + "/pods/{name}"
 
 
