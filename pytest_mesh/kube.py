@@ -28,7 +28,6 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 DATA = b"\x00"
 """Channel of a port-forward's data; the next one is for errors."""
-_CLOSE_SECONDS = 3.0
 
 
 class KubeError(Exception):
@@ -360,14 +359,6 @@ class Kube:
         from kubernetes import client
 
         return client.CoreV1Api(copy.copy(self._client))
-
-
-def _end_forward(forward: Any, others: frozenset[threading.Thread]) -> None:
-    """Close what the library leaves: its thread outlives close() by a moment, and its socket sometimes for ever."""
-    for thread in threading.enumerate():
-        if thread not in others and thread.name.startswith("Kubernetes port forward"):
-            thread.join(_CLOSE_SECONDS)
-    forward.websocket.shutdown()
 
 
 def _forwarded_answer(websocket: Any) -> Message:

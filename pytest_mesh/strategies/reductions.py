@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -114,8 +113,3 @@ def _smaller_sent(request: Sent) -> Iterator[Sent]:
         yield replace(request, authority=Sent().authority)
     if path != "/":
         yield replace(request, path=f"/{mark}{query}")
-
-
-def as_text(cell: Cell) -> str:
-    """Give a cell on one line, for logs."""
-    return json.dumps(cell.to_json(), sort_keys=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from pytest_mesh.contracts import Batch, Counts, Json, Observation, Request
@@ -303,11 +303,6 @@ class Client:
         spent = float(self._notebook.evidence.get("alpha", 0.0))
         claims = int(self._notebook.evidence.get("claims", 0))
         self._notebook.facts(**{**facts, "alpha": spent + facts["alpha"], "claims": claims + 1})
-
-
-def with_header(request: Request, name: str, value: str) -> Request:
-    """Give a request with one header more."""
-    return replace(request, headers=(*request.headers, (name, value)))
 
 
 def _summary(response: Response) -> Json:

@@ -14,6 +14,33 @@ def test_nothing_is_told_without_credentials(api):
     assert requests.get(api.url + "/api/v1/pods", timeout=5).status_code == 401
 
 
+def test_whoever_is_told_the_issuer_can_check_a_tokens_signature_by_the_published_key(api):
+    import base64
+    import json
+
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+    def decoded(text: str) -> bytes:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+    _, told = api.get("/.well-known/openid-configuration")
+    (key,) = api.get(told["jwks_uri"].partition("6443")[2])[1]["keys"]
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    api.call("POST", accounts, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "told"}})
+    _, answer = api.call("POST", f"{accounts}/told/token", asked)
+    head, claims, signature = answer["status"]["token"].split(".")
+    assert json.loads(decoded(head))["kid"] == key["kid"]
+    assert json.loads(decoded(claims))["iss"] == told["issuer"]
+    numbers = ec.EllipticCurvePublicNumbers(
+        *(int.from_bytes(decoded(key[axis]), "big") for axis in "xy"), ec.SECP256R1()
+    )
+    raw = decoded(signature)
+    der = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+    numbers.public_key().verify(der, f"{head}.{claims}".encode(), ec.ECDSA(hashes.SHA256()))
+
+
 def test_every_listed_resource_can_be_listed(api, widgets):
     _, groups = api.get("/apis")
     paths = ["/api/v1"] + [f"/apis/{v['groupVersion']}" for group in groups["groups"] for v in group["versions"]]

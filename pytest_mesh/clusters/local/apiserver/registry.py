@@ -75,11 +75,6 @@ class Registry:
     def find(self, group: str, version: str, plural: str) -> ResourceInfo | None:
         return self._by_path.get((group, version, plural))
 
-    def by_kind(self, group: str, version: str, kind: str) -> ResourceInfo | None:
-        return next(
-            (info for info in self.all() if info.kind == kind and info.group == group and info.version == version), None
-        )
-
     def all(self) -> Iterator[ResourceInfo]:
         """Give every resource of every version, built-ins first, a CRD's versions in its order of priority."""
         return iter(tuple(self._by_path.values()))

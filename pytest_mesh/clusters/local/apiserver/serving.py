@@ -19,6 +19,7 @@ from pytest_mesh.clusters.local.apiserver import (
     requests,
     reviews,
     subresources,
+    tokens,
     watching,
     writing,
 )
@@ -155,14 +156,21 @@ class Dispatcher:
             return lambda: discovery.legacy_versions(f"{self._server.node_address}:6443")
         if path == "/apis":
             return lambda: discovery.group_list(registry)
+        if path == "/.well-known/openid-configuration":
+            return lambda: tokens.discovery_document(f"https://{self._server.node_address}:6443")
+        if path == "/openid/v1/jwks":
+            return self._server.authenticator.signer.jwks
         if path == "/openapi/v3":
             return lambda: openapi.index(registry)
         if path == "/openapi/v2":
             return lambda: {"swagger": "2.0", "info": openapi.INFO, "paths": {}, "definitions": {}}
         if path == "":
             return lambda: {
-                "paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
-            }
+                "paths": [
+                    "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3",
+                    "/openid/v1/jwks", "/readyz", "/version",
+                ]
+            }  # fmt: skip
         parts = path.strip("/").split("/")
         if parts[:2] == ["openapi", "v3"]:
             group, version = ("", parts[3]) if parts[2:3] == ["api"] and len(parts) == 4 else (

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NEWLINK: Final = 16
-_DELLINK: Final = 17
 _NEWADDR: Final = 20
 _NEWROUTE: Final = 24
 _REQUEST: Final = 0x1 | 0x4  # NLM_F_REQUEST | NLM_F_ACK
@@ -50,11 +49,6 @@ class Netlink:
         other += _attribute(3, _text(peer)) + _attribute(28, struct.pack("=i", peer_namespace))
         info = _attribute(1, b"veth") + _attribute(2 | _NESTED, _attribute(1 | _NESTED, other))
         self._link(_attribute(3, _text(name)) + _attribute(18 | _NESTED, info))
-
-    def remove_link(self, name: str) -> None:
-        """Remove the interface ``name`` (of a pair: both ends)."""
-        header = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-        self._request(_DELLINK, 0, header + _attribute(3, _text(name)), f"remove link {name}")
 
     def set_up(self, name: str) -> None:
         """Bring the interface ``name`` up."""
