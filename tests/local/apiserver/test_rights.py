@@ -2,7 +2,10 @@
 
 import pytest
 
+from pytest_mesh.clusters.local.apiserver import rights
 from pytest_mesh.clusters.local.apiserver.rights import Wish, covers, wish_of
+from pytest_mesh.clusters.local.apiserver.store import Store
+from pytest_mesh.clusters.local.apiserver.users import UserInfo
 
 PODS = {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"]}
 
@@ -42,3 +45,24 @@ def test_a_request_is_a_wish(method, path, query, verb, whole, name):
 )
 def test_a_rule_covers_a_wish_by_all_its_parts(rule, wish, covered):
     assert covers(rule, wish) is covered
+
+
+def test_what_a_role_and_its_binding_say_holds_for_the_next_request():
+    store, user, wish = Store(), UserInfo(username="ada"), Wish(verb="get", resource="pods", namespace="a")
+    authorizer = rights.Authorizer(store)
+    binding = {
+        "metadata": {"name": "b", "namespace": "a"},
+        "subjects": [{"kind": "User", "name": "ada"}],
+        "roleRef": {"kind": "Role", "name": "r"},
+    }
+    found = [authorizer.allows(user, wish)]
+    store.put(rights.BINDINGS, binding)
+    found.append(authorizer.allows(user, wish))
+    store.put(rights.ROLES, {"metadata": {"name": "r", "namespace": "a"}, "rules": [PODS]})
+    found.append(authorizer.allows(user, wish))
+    found.append(authorizer.allows(UserInfo(username="bob"), wish))
+    store.remove(rights.BINDINGS, "a", "b")
+    found.append(authorizer.allows(user, wish))
+
+    allowed = 'RBAC: allowed by RoleBinding "b/a" of Role "r" to User "ada"'
+    assert found == [None, None, allowed, None, None]

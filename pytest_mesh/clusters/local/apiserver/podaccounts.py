@@ -5,8 +5,9 @@ Pure: object in, object out; ``admission`` finds the account. It does not restri
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING
+
+from pytest_mesh.clusters.local.apiserver import objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def with_account(pod: Json, account: Json, random_suffix: Callable[[], str]) -> 
     """
     if MIRROR_ANNOTATION in (pod["metadata"].get("annotations") or {}):
         return pod
-    changed = deepcopy(pod)
+    changed = objects.copy(pod)
     spec = changed.setdefault("spec", {})
     spec["serviceAccountName"] = account_name(pod)
     # The deprecated twin always follows.

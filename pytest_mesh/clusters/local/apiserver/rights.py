@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_mesh.clusters.local.apiserver import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_mesh.clusters.local.apiserver.store import Store
     from pytest_mesh.clusters.local.apiserver.users import UserInfo
@@ -22,6 +22,11 @@ GROUP = "rbac.authorization.k8s.io"
 MASTERS = "system:masters"
 ROLES, BINDINGS = f"roles.{GROUP}", f"rolebindings.{GROUP}"
 CLUSTER_ROLES, CLUSTER_BINDINGS = f"clusterroles.{GROUP}", f"clusterrolebindings.{GROUP}"
+
+_JUDGED_BY = (ROLES, BINDINGS, CLUSTER_ROLES, CLUSTER_BINDINGS)
+
+REMEMBERED = 1024
+"""Users, each in a namespace, whose rules are kept until a role or a binding changes."""
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -99,6 +104,8 @@ class Authorizer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._granted: dict[tuple[str, tuple[str, ...], str], list[Granted]] = {}
+        self._versions: tuple[int, ...] = ()
 
     def check(self, user: UserInfo, wish: Wish) -> None:
         """Raise StatusError 403 unless the user may."""
@@ -111,8 +118,19 @@ class Authorizer:
             return ""
         return next((granted.why for granted in self.granted(user, wish.namespace) if covers(granted.rule, wish)), None)
 
-    def granted(self, user: UserInfo, namespace: str) -> Iterator[Granted]:
+    def granted(self, user: UserInfo, namespace: str) -> Sequence[Granted]:
         """Give every rule that the user has in a namespace, "" = in the whole cluster."""
+        versions = tuple(self._store.changed(key) for key in _JUDGED_BY)
+        if versions != self._versions or len(self._granted) >= REMEMBERED:
+            self._granted.clear()
+            self._versions = versions
+        key = (user.username, user.groups, namespace)
+        found = self._granted.get(key)
+        if found is None:
+            found = self._granted[key] = list(self._found(user, namespace))
+        return found
+
+    def _found(self, user: UserInfo, namespace: str) -> Iterator[Granted]:
         for binding in self._store.list(CLUSTER_BINDINGS):
             yield from self._by(binding, user, "")
         if namespace:

@@ -162,12 +162,13 @@ class Subscription:
 class _Shelf:
     """All objects of one resource."""
 
-    __slots__ = ("_order", "events", "forgotten", "items", "subscriptions")
+    __slots__ = ("_order", "changed", "events", "forgotten", "items", "subscriptions")
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], Item] = {}
         self._order: list[tuple[str, str]] = []
         self.events: deque[Event] = deque()
+        self.changed = 0
         self.forgotten = 0
         self.subscriptions: set[Subscription] = set()
 
@@ -231,6 +232,11 @@ class Store:
         shelf = self._shelves.get(key)
         return 0 if shelf is None else len(shelf.items)
 
+    def changed(self, key: str) -> int:
+        """Give the resource version of the last change of ``key``; 0 if there was none."""
+        shelf = self._shelves.get(key)
+        return 0 if shelf is None else shelf.changed
+
     # ------------------------------------------------------------ writing
 
     def put(self, key: str, obj: Json) -> Item:
@@ -257,6 +263,7 @@ class Store:
         return item
 
     def _publish(self, shelf: _Shelf, event: Event) -> None:
+        shelf.changed = event.item.version
         shelf.events.append(event)
         while len(shelf.events) > HISTORY:
             shelf.forgotten = shelf.events.popleft().item.version
