@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers controllers-live workloads-live traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -150,6 +150,12 @@ commands-live: debian $(STAMP) ## The commands against a running mesh; istioctl'
 
 istioctl-agreement: debian $(STAMP) ## Tables and findings of refmesh beside a real istioctl (MESH_ISTIO_BIN or PATH; skipped without it)
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_istioctl.py' $(ARGS)
+
+controllers-live: $(STAMP) ## The controllers as clients of the embedded API server and of a real one (MESH_KUBE_APISERVER, MESH_ETCD)
+	$(BIN)/pytest tests/local/controllers --override-ini=python_files='live_*.py' $(ARGS)
+
+workloads-live: debian $(STAMP) ## StatefulSets, DaemonSets, Jobs and CronJobs with real pods on the embedded cluster (kubectl on PATH)
+	$(BIN)/pytest tests/local/cluster --override-ini=python_files='live_*.py' $(ARGS)
 
 traffic-live: debian $(STAMP) ## A workload that dies in mid-batch, on the embedded cluster: infrastructure with its last words
 	$(BIN)/pytest tests/traffic --override-ini=python_files='live_*.py' --mesh-cluster=local --mesh-implementation=reference $(ARGS)

@@ -30,7 +30,7 @@ REF = "#/components/schemas/"
 
 SERVED = {
     "v1": "configmaps endpoints events namespaces nodes pods secrets serviceaccounts services",
-    "apps/v1": "daemonsets deployments replicasets statefulsets",
+    "apps/v1": "controllerrevisions daemonsets deployments replicasets statefulsets",
     "batch/v1": "cronjobs jobs",
     "autoscaling/v2": "horizontalpodautoscalers",
     "policy/v1": "poddisruptionbudgets",

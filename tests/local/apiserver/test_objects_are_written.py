@@ -331,18 +331,18 @@ def test_an_unknown_path_and_a_wrong_method_are_statuses(api, space):
     assert api.call("OPTIONS", f"{space}/configmaps")[0] == 405
 
 
-@pytest.mark.parametrize(
-    ("plural", "instead"),
-    [("daemonsets", "a Deployment"), ("statefulsets", "a Deployment")],
-)
-def test_a_kind_that_nothing_would_run_is_a_501_that_says_what_to_use(api, apps, plural, instead):
-    kind = {"daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}[plural]
-    body = {**deployment(), "kind": kind, "apiVersion": "apps/v1"}
+def test_a_field_that_no_controller_would_heed_is_a_501_that_says_what_to_use(api, apps):
+    body = {**deployment(), "kind": "StatefulSet", "apiVersion": "apps/v1"}
+    body["spec"] = {name: body["spec"][name] for name in ("selector", "template")}
+    claims = [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}]
 
-    status, answer = api.post(f"{apps}/{plural}", body)
+    sound = api.post(f"{apps}/statefulsets?dryRun=All", body)[0]
+    body["spec"]["volumeClaimTemplates"] = claims
+    status, answer = api.post(f"{apps}/statefulsets", body)
 
+    assert sound == 201
     assert (status, answer["kind"], answer["code"]) == (501, "Status", 501)
-    assert f"no controller runs a {kind}; use {instead}" in answer["message"]
+    assert "spec.volumeClaimTemplates: nothing provisions a PersistentVolumeClaim; use an emptyDir" in answer["message"]
 
 
 def test_an_impersonated_user_has_no_more_than_its_own_rights(api):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mesh.clusters.local.node import environments, images, pod_specs, roots, scheduling, statuses
+from pytest_mesh.clusters.local import placing
+from pytest_mesh.clusters.local.node import environments, images, pod_specs, roots, statuses
 from pytest_mesh.clusters.local.node.blueprints import DEFAULT_CAPABILITIES
 from pytest_mesh.clusters.local.node.environments import ConfigError, expand
 from pytest_mesh.clusters.local.node.statuses import ContainerState, Facts
@@ -148,7 +149,7 @@ def test_an_image_is_found_by_name_with_or_without_its_tag(name, key):
     ],
 )
 def test_a_pod_fits_the_node_or_the_reason_is_named(spec, place, words):
-    found = scheduling.obstacle(pod(**spec), scheduling.Place(**place))
+    found = placing.obstacle(pod(**spec), placing.Place(**place))
 
     assert words in found
     assert bool(found) is bool(words)

@@ -183,6 +183,85 @@ def _replica_set(replica_set: Json) -> None:
     _template(spec.get("template"))
 
 
+def _stateful_set(stateful_set: Json) -> None:
+    spec = stateful_set.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("podManagementPolicy", "OrderedReady")
+    strategy = spec.setdefault("updateStrategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("partition", 0)
+        # Behind a feature gate that is off: Kubernetes drops it as well.
+        rolling.pop("maxUnavailable", None)
+    retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+    retention.setdefault("whenDeleted", "Retain")
+    retention.setdefault("whenScaled", "Retain")
+    _template(spec.get("template"))
+
+
+def _daemon_set(daemon_set: Json) -> None:
+    spec = daemon_set.setdefault("spec", {})
+    spec.setdefault("revisionHistoryLimit", 10)
+    strategy = spec.setdefault("updateStrategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", 1)
+        rolling.setdefault("maxSurge", 0)
+    _template(spec.get("template"))
+
+
+def _job(job: Json) -> None:
+    spec = job.setdefault("spec", {})
+    if "completions" not in spec and "parallelism" not in spec:
+        spec["completions"] = 1
+    replacement = "Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed"
+    for name, value in (
+        ("parallelism", 1),
+        ("backoffLimit", 2**31 - 1 if "backoffLimitPerIndex" in spec else 6),
+        ("completionMode", "NonIndexed"),
+        ("suspend", False),
+        ("manualSelector", False),
+        ("podReplacementPolicy", replacement),
+    ):
+        spec.setdefault(name, value)
+    _template(spec.get("template"))
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    if labels and not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(labels)
+
+
+def select_pods(job: Json) -> None:
+    """Give a new Job the selector and labels by which its Pods are its own alone."""
+    metadata, spec = job["metadata"], job["spec"]
+    if spec.get("manualSelector"):
+        return
+    carried = spec.setdefault("template", {}).setdefault("metadata", {}).setdefault("labels", {})
+    for prefix in ("", "batch.kubernetes.io/"):
+        carried.setdefault(f"{prefix}job-name", metadata["name"])
+        carried.setdefault(f"{prefix}controller-uid", metadata["uid"])
+    chosen = spec.setdefault("selector", {}).setdefault("matchLabels", {})
+    chosen.setdefault("batch.kubernetes.io/controller-uid", metadata["uid"])
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(carried)
+
+
+def _cron_job(cron_job: Json) -> None:
+    spec = cron_job.setdefault("spec", {})
+    for name, value in (
+        ("concurrencyPolicy", "Allow"),
+        ("suspend", False),
+        ("successfulJobsHistoryLimit", 3),
+        ("failedJobsHistoryLimit", 1),
+    ):
+        spec.setdefault(name, value)
+    template = spec.setdefault("jobTemplate", {})
+    template.setdefault("metadata", {})
+    _template(template.setdefault("spec", {}).get("template"))
+
+
 def _secret(secret: Json) -> None:
     for name, value in secret.pop("stringData", {}).items():
         secret.setdefault("data", {})[name] = base64.b64encode(value.encode()).decode()
@@ -265,6 +344,10 @@ _KINDS: dict[str, Callable[[Json], None]] = {
     "services": _service,
     "deployments.apps": _deployment,
     "replicasets.apps": _replica_set,
+    "statefulsets.apps": _stateful_set,
+    "daemonsets.apps": _daemon_set,
+    "jobs.batch": _job,
+    "cronjobs.batch": _cron_job,
     "secrets": _secret,
     "namespaces": _namespace,
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _webhooks,

@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from pytest_mesh.contracts import Json
 
 NOT_RUN = {
-    "daemonsets.apps": "a Deployment",
-    "statefulsets.apps": "a Deployment",
-    "jobs.batch": "a Pod with restartPolicy Never or OnFailure",
-    "cronjobs.batch": "a Pod with restartPolicy Never or OnFailure",
+    "statefulsets.apps": {"volumeClaimTemplates": "nothing provisions a PersistentVolumeClaim; use an emptyDir volume"},
+    "jobs.batch": {
+        "podFailurePolicy": "no controller heeds it; use backoffLimit",
+        "successPolicy": "no controller heeds it; use completions",
+        "backoffLimitPerIndex": "no controller heeds it; use backoffLimit",
+        "maxFailedIndexes": "no controller heeds it; use backoffLimit",
+        "managedBy": "there is no controller but the cluster's own; leave it out",
+    },
 }
-"""Kinds that no controller of the embedded cluster runs, and what to use in their place."""
+"""Fields that the controllers of the embedded cluster would have to pass over, why, and what to use in their place."""
+
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 
 INERT = {
     "horizontalpodautoscalers.autoscaling": "nothing scales by it",
@@ -51,11 +57,14 @@ FOREVER = ("default", "kube-system", "kube-public")
 CRD_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
-def refuse_unsupported(info: ResourceInfo) -> None:
-    """Raise StatusError 501 for a kind that the embedded cluster would store and never run."""
-    instead = NOT_RUN.get(info.key)
-    if instead is not None:
-        raise errors.not_implemented(f"no controller runs a {info.kind}; use {instead}, or another --mesh-cluster")
+def refuse_unsupported(info: ResourceInfo, obj: Json) -> None:
+    """Raise StatusError 501 for a field that the embedded cluster would store and never heed."""
+    spec, at = obj.get("spec") or {}, "spec"
+    if info.key == "cronjobs.batch":
+        spec, at = (spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec"
+    for name, why in NOT_RUN.get("jobs.batch" if info.key == "cronjobs.batch" else info.key, {}).items():
+        if spec.get(name):
+            raise errors.not_implemented(f"{info.kind} {at}.{name}: {why}, or another --mesh-cluster")
 
 
 def cautions(info: ResourceInfo, obj: Json) -> list[str]:
@@ -96,6 +105,8 @@ def begin(info: ResourceInfo, obj: Json) -> None:
         metadata.pop("generation", None)
     else:
         metadata["generation"] = 1
+    if info.key == "daemonsets.apps":
+        metadata.setdefault("annotations", {})[TEMPLATE_GENERATION] = "1"
     if info.has_status and info.key not in _KEEPS_STATUS:
         obj.pop("status", None)
         if info.key == "pods":
@@ -202,6 +213,10 @@ def count_generation(info: ResourceInfo, old: Json, new: Json) -> None:
     noted = info.key == "deployments.apps" and old["metadata"].get("annotations") != new["metadata"].get("annotations")
     if noted or any(old.get(name) != new.get(name) for name in names):
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+    if info.key == "daemonsets.apps":
+        count = int((old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION) or 0)
+        changed = old["spec"].get("template") != new["spec"].get("template")
+        new["metadata"].setdefault("annotations", {})[TEMPLATE_GENERATION] = str(count + changed)
 
 
 def is_over(info: ResourceInfo, obj: Json) -> bool:

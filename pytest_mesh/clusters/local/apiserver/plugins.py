@@ -20,7 +20,9 @@ SYSTEM = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_00
 
 
 def admit(store: Store, info: ResourceInfo, obj: Json) -> None:
-    """Change a new Pod in place; raises StatusError 403 for what a plugin refuses."""
+    """Change a new Pod (and a new Job) in place; raises StatusError 403 for what a plugin refuses."""
+    if info.key == "jobs.batch":
+        defaults.select_pods(obj)
     if info.key != "pods":
         return
     spec, name = obj["spec"], obj["metadata"]["name"]

@@ -224,6 +224,41 @@ def _default_class(obj: Json) -> str:
     return str(objects.at(obj, "spec.parameters.name") or NONE)
 
 
+def _controller(obj: Json) -> str:
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            group = owner["apiVersion"].rpartition("/")[0]
+            return f"{owner['kind'].lower()}{'.' + group if group else ''}/{owner['name']}"
+    return NONE
+
+
+def _completions(job: Json) -> str:
+    spec, done = job["spec"], (job.get("status") or {}).get("succeeded", 0)
+    if "completions" in spec:
+        return f"{done}/{spec['completions']}"
+    return f"{done}/1 of {spec['parallelism']}" if spec.get("parallelism", 1) > 1 else f"{done}/1"
+
+
+def _job_duration(job: Json) -> str:
+    status = job.get("status") or {}
+    if not status.get("startTime"):
+        return ""
+    if not status.get("completionTime"):
+        return since(status["startTime"])
+    begun, ended = (dt.datetime.fromisoformat(status[name]) for name in ("startTime", "completionTime"))
+    return human(ended - begun)
+
+
+def _job_status(job: Json) -> str:
+    held = {
+        entry["type"] for entry in (job.get("status") or {}).get("conditions") or () if entry.get("status") == "True"
+    }
+    order = ("Complete", "Failed", "Terminating", "Suspended", "FailureTarget", "SuccessCriteriaMet")
+    if job["metadata"].get("deletionTimestamp"):
+        held.add("Terminating")
+    return next((name for name in order if name in held), "Running")
+
+
 _READY_COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("Age", age),
     ("*Containers", _containers("name")),
@@ -281,6 +316,43 @@ COLUMNS: dict[str, tuple[tuple[str, Cell], ...]] = {
         ("Current", _number("status.replicas")),
         ("Ready", _number("status.readyReplicas")),
         *_READY_COLUMNS,
+    ),
+    "statefulsets.apps": (
+        ("Ready", _ready),
+        ("Age", age),
+        ("*Containers", _containers("name")),
+        ("*Images", _containers("image")),
+    ),
+    "daemonsets.apps": (
+        ("Desired", _number("status.desiredNumberScheduled")),
+        ("Current", _number("status.currentNumberScheduled")),
+        ("Ready", _number("status.numberReady")),
+        ("Up-to-date", _number("status.updatedNumberScheduled")),
+        ("Available", _number("status.numberAvailable")),
+        ("Node Selector", lambda obj: _labels(objects.at(obj, "spec.template.spec.nodeSelector"))),
+        *_READY_COLUMNS,
+    ),
+    "controllerrevisions.apps": (("Controller", _controller), ("Revision", _number("revision")), ("Age", age)),
+    "jobs.batch": (
+        ("Status", _job_status),
+        ("Completions", _completions),
+        ("Duration", _job_duration),
+        *_READY_COLUMNS,
+    ),
+    "cronjobs.batch": (
+        ("Schedule", at("spec.schedule")),
+        ("Timezone", at("spec.timeZone", NONE)),
+        ("Suspend", lambda obj: str(bool(obj["spec"].get("suspend")))),
+        ("Active", _count("status.active")),
+        (
+            "Last Schedule",
+            lambda obj: (
+                since(objects.at(obj, "status.lastScheduleTime"))
+                if objects.at(obj, "status.lastScheduleTime")
+                else NONE
+            ),
+        ),
+        ("Age", age),
     ),
     "leases.coordination.k8s.io": (("Holder", at("spec.holderIdentity")), ("Age", age)),
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": (("Webhooks", _count("webhooks")), ("Age", age)),

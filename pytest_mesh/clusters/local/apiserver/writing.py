@@ -90,7 +90,7 @@ async def _create(
     obj = _own(info, None, obj, options, "", applied)
     plugins.admit(server.store, info, obj)
     warnings += preparing.check(info, obj, None)
-    lifecycle.refuse_unsupported(info)
+    lifecycle.refuse_unsupported(info, obj)
     admitted, more = await server.admission.admit(
         "CREATE",
         info,

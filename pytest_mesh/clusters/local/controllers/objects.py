@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from pytest_mesh.contracts import Json
 
+_LEAST_LIFE = 5.0
+
 
 def controller_of(item: Json) -> Json | None:
     """Give the ownerReference with ``controller: true``."""
@@ -91,6 +93,15 @@ def pod_is_ready(pod: Json) -> bool:
 def pod_is_over(pod: Json) -> bool:
     """Tell whether the Pod has ended and will not run again."""
     return (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def seconds_until_replaced(pod: Json, now: datetime) -> float:
+    """Give the seconds for which a Pod that has ended is left before its successor takes its place; 0 = replace it.
+
+    Without them a Pod that the node refuses would be made again and again as fast as the API answers.
+    """
+    created = parse_time(pod["metadata"]["creationTimestamp"])
+    return max(0.0, _LEAST_LIFE - (now - created).total_seconds())
 
 
 def pod_ready_since(pod: Json) -> datetime | None:

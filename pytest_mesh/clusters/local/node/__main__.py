@@ -38,12 +38,12 @@ async def _run(directory: Path, control: socket.socket, go_fd: int | None) -> No
     from pytest_mesh.clusters.local.apiclient import ApiClient
     from pytest_mesh.clusters.local.controllers import run as run_controllers
     from pytest_mesh.clusters.local.dns import run as run_dns
+    from pytest_mesh.clusters.local.event_recorder import EventRecorder
     from pytest_mesh.clusters.local.network import services
     from pytest_mesh.clusters.local.network.pods import NODE_ADDRESS, Addresses
     from pytest_mesh.clusters.local.node import node_object, server
-    from pytest_mesh.clusters.local.node.event_recorder import EventRecorder
     from pytest_mesh.clusters.local.node.kubelet import Kubelet
-    from pytest_mesh.clusters.local.node.parts import Parts
+    from pytest_mesh.clusters.local.node.parts import NODE_NAME, Parts
     from pytest_mesh.clusters.local.node.probes import Prober
     from pytest_mesh.clusters.local.node.runtime import Runtime
 
@@ -56,7 +56,7 @@ async def _run(directory: Path, control: socket.socket, go_fd: int | None) -> No
             client=client,
             runtime=runtime,
             prober=prober,
-            events=EventRecorder(client),
+            events=EventRecorder(client, NODE_NAME),
             addresses=Addresses(),
             directory=directory,
             scratch=directory / "node",

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from pytest_mesh.clusters.local import placing
 from pytest_mesh.clusters.local.node import node_object, scheduling
 from pytest_mesh.clusters.local.node.parts import NODE_NAME
 from pytest_mesh.clusters.local.node.pod_workers import PodWorker
@@ -24,7 +25,7 @@ class Kubelet:
         self.parts = parts
         self._workers: dict[str, PodWorker] = {}  # by uid
         self._unbound: dict[str, Json] = {}  # by uid
-        self._place = scheduling.Place(labels=node_object.labels())
+        self._place = placing.Place(name=NODE_NAME, labels=node_object.labels())
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -58,7 +59,7 @@ class Kubelet:
     async def _watch_node(self) -> None:
         """Follow the Node's labels and taints, and try the Pods again that wait for a place."""
         async for event in self.parts.client.watch("/api/v1/nodes", fieldSelector=f"metadata.name={NODE_NAME}"):
-            if event.type in {"ADDED", "MODIFIED"} and (place := scheduling.Place.of(event.object)) != self._place:
+            if event.type in {"ADDED", "MODIFIED"} and (place := placing.Place.of(event.object)) != self._place:
                 self._place = place
                 for pod in self._unbound.values():
                     self._schedule(pod)

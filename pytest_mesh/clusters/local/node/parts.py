@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_mesh.clusters.local.apiclient import ApiClient
+    from pytest_mesh.clusters.local.event_recorder import EventRecorder
     from pytest_mesh.clusters.local.network.pods import Addresses
-    from pytest_mesh.clusters.local.node.event_recorder import EventRecorder
     from pytest_mesh.clusters.local.node.probes import Prober
     from pytest_mesh.clusters.local.node.runtime import Runtime
     from pytest_mesh.contracts import Json

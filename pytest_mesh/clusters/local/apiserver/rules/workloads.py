@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mesh.clusters.local.apiserver.rules.faults import (
     IMMUTABLE,
+    NOT_NEGATIVE,
     forbidden,
     labels,
+    named,
     not_negative,
     one_of,
     required,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 FOREVER = ("Always",)
 ENDING = ("OnFailure", "Never")
+CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 
 
 def _common(obj: Json, old: Json | None, kind: str) -> Iterator[Cause]:
@@ -46,7 +49,7 @@ def _common(obj: Json, old: Json | None, kind: str) -> Iterator[Cause]:
             yield wrong("spec.selector", chosen, "invalid label selector")
         elif not selects(chosen, carried):
             yield wrong("spec.template.metadata.labels", carried, "`selector` does not match template `labels`")
-        if old is not None and chosen != old["spec"].get("selector"):
+        if old is not None and kind != "statefulset" and chosen != old["spec"].get("selector"):
             yield wrong("spec.selector", chosen, IMMUTABLE)
     yield from labels(carried, "spec.template.metadata.labels")
     inner = template.get("spec") or {}
@@ -54,9 +57,9 @@ def _common(obj: Json, old: Json | None, kind: str) -> Iterator[Cause]:
     if inner.get("restartPolicy", "Always") not in FOREVER:
         yield unsupported("spec.template.spec.restartPolicy", inner["restartPolicy"], FOREVER)
     if inner.get("activeDeadlineSeconds") is not None:
-        yield forbidden(
-            "spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported"
-        )
+        where = {"statefulset": "StatefulSet", "daemonset": "DaemonSet"}.get(kind, "ReplicaSet")
+        why = f"activeDeadlineSeconds in {where} is not Supported"
+        yield forbidden("spec.template.spec.activeDeadlineSeconds", why)
 
 
 def replica_set(obj: Json, old: Json | None) -> Iterator[Cause]:
@@ -110,8 +113,31 @@ def stateful_set(obj: Json, old: Json | None) -> Iterator[Cause]:
     if strategy.get("type", "") not in ("", "RollingUpdate", "OnDelete"):
         shown = {"Type": strategy["type"], "RollingUpdate": strategy.get("rollingUpdate")}
         yield wrong("spec.updateStrategy", shown, "must be 'RollingUpdate' or 'OnDelete'")
+    rolling = strategy.get("rollingUpdate")
+    if strategy.get("type") == "OnDelete" and rolling is not None:
+        yield wrong("spec.updateStrategy.rollingUpdate", rolling, "only allowed for updateStrategy 'RollingUpdate'")
+    yield from not_negative(rolling or {}, "spec.updateStrategy.rollingUpdate", "partition")
+    for name in ("whenDeleted", "whenScaled"):
+        retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+        at = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
+        yield from one_of(at, retention.get(name), ("Retain", "Delete"), ordered=False)
     yield from not_negative(spec, "spec", "replicas", "minReadySeconds")
+    if ((spec.get("ordinals") or {}).get("start") or 0) < 0:
+        yield wrong("spec.ordinals.start", spec["ordinals"]["start"], NOT_NEGATIVE)
+    if old is None and spec.get("serviceName"):
+        yield from named("spec.serviceName", spec["serviceName"], "label")
     yield from _common(obj, old, "statefulset")
+    if old is not None and _fixed(spec) != _fixed(old["spec"]):
+        yield forbidden(
+            "spec",
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+            "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
+        )
+
+
+def _fixed(spec: Json) -> Json:
+    """Give what no update of a StatefulSet may change."""
+    return {name: spec.get(name) for name in ("serviceName", "selector", "podManagementPolicy", "volumeClaimTemplates")}
 
 
 def daemon_set(obj: Json, old: Json | None) -> Iterator[Cause]:
@@ -123,22 +149,48 @@ def daemon_set(obj: Json, old: Json | None) -> Iterator[Cause]:
     if strategy.get("type", "RollingUpdate") not in ("RollingUpdate", "OnDelete"):
         shown = {"Type": strategy["type"], "RollingUpdate": strategy.get("rollingUpdate")}
         yield unsupported("spec.updateStrategy", shown, ("RollingUpdate", "OnDelete"), ordered=False)
+    elif (rolling := strategy.get("rollingUpdate")) is not None:
+        at = "spec.updateStrategy.rollingUpdate"
+        less, more = rolling.get("maxUnavailable"), rolling.get("maxSurge")
+        yield from share(less, f"{at}.maxUnavailable", most=True)
+        yield from share(more, f"{at}.maxSurge", most=True)
+        if not _is_none(less) and not _is_none(more):
+            yield wrong(f"{at}.maxSurge", more, "may not be set when maxUnavailable is non-zero")
+        elif _is_none(less) and _is_none(more):
+            yield required(f"{at}.maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
 def job(obj: Json, old: Json | None) -> Iterator[Cause]:
     """Check a Job."""
-    yield from _job(
-        obj.get("spec") or {}, "spec", generated=old is None and not (obj.get("spec") or {}).get("manualSelector")
-    )
+    spec = obj.get("spec") or {}
+    if old is None and not spec.get("manualSelector"):
+        own = {"matchLabels": {CONTROLLER_UID: obj["metadata"].get("uid")}}
+        if spec.get("selector") not in (None, own):
+            yield wrong("spec.selector", spec["selector"], "`selector` not auto-generated")
+    yield from _job(spec, "spec")
+    if old is not None:
+        before = old["spec"]
+        for name in ("completions", "selector", "template", "completionMode", "podFailurePolicy"):
+            if name == "completions" and spec.get("completionMode") == "Indexed":
+                continue  # an elastic one: completions and parallelism change together
+            if name == "template" and _may_be_placed_anew(old):
+                continue
+            if spec.get(name) != before.get(name):
+                yield wrong(f"spec.{name}", spec.get(name), IMMUTABLE)
 
 
-def _job(spec: Json, at: str, *, generated: bool) -> Iterator[Cause]:
-    if generated and spec.get("selector") is not None:
-        yield wrong(f"{at}.selector", spec["selector"], "`selector` not auto-generated")
+def _may_be_placed_anew(job: Json) -> bool:
+    """Say whether a Job is suspended and has never begun, so that its template may still change."""
+    return bool(job["spec"].get("suspend")) and not (job.get("status") or {}).get("startTime")
+
+
+def _job(spec: Json, at: str) -> Iterator[Cause]:
     yield from not_negative(
         spec, at, "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"
     )
     yield from one_of(f"{at}.completionMode", spec.get("completionMode"), ("NonIndexed", "Indexed"), ordered=False)
+    if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
+        yield required(f"{at}.completions", "when completion mode is Indexed")
     inner = (spec.get("template") or {}).get("spec") or {}
     yield from pod_spec(inner, f"{at}.template.spec")
     policy = inner.get("restartPolicy", "Always")
@@ -164,4 +216,4 @@ def cron_job(obj: Json, _old: Json | None) -> Iterator[Cause]:
     yield from not_negative(
         spec, "spec", "startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"
     )
-    yield from _job((spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec", generated=False)
+    yield from _job((spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec")

@@ -1,17 +1,17 @@
-"""Events about Pods, sent in the background; a repeated one raises the count of the first.
+"""Events about Pods and the objects that make them, sent in the background; a repeated one raises the count of the first.
 
-Losing an event never harms a pod: what the API refuses is logged and dropped.
+Losing an event harms nothing: what the API refuses is logged and dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 import secrets
 from typing import TYPE_CHECKING, Final, Literal
 
 from pytest_mesh.clusters.local.apiclient import ApiError
-from pytest_mesh.clusters.local.node.parts import NODE_NAME, now
 
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiclient import ApiClient
@@ -25,14 +25,16 @@ _REMEMBERED: Final = 2000
 class EventRecorder:
     """Queues events; :meth:`run` sends them in order."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, host: str = "") -> None:
         self._client = client
+        self._host = host
+        """The node that the events come from; empty for the cluster's controllers."""
         self._queue: asyncio.Queue[Json] = asyncio.Queue()
         self._sent: dict[tuple[str, ...], tuple[str, int]] = {}
 
     def record(
         self,
-        pod: Json,
+        about: Json,
         kind: Literal["Normal", "Warning"],
         reason: str,
         message: str,
@@ -41,11 +43,11 @@ class EventRecorder:
         init: bool = False,
         component: str = "kubelet",
     ) -> None:
-        """Note something that happened to the pod, or to one of its containers."""
-        metadata = pod["metadata"]
+        """Note something that happened to an object (a Pod, unless it says its kind), or to one of a Pod's containers."""
+        metadata = about["metadata"]
         subject = {
-            "kind": "Pod",
-            "apiVersion": "v1",
+            "kind": about.get("kind") or "Pod",
+            "apiVersion": about.get("apiVersion") or "v1",
             "namespace": metadata["namespace"],
             "name": metadata["name"],
             "uid": metadata["uid"],
@@ -53,7 +55,7 @@ class EventRecorder:
         }
         if container:
             subject["fieldPath"] = f"spec.{'initContainers' if init else 'containers'}{{{container}}}"
-        stamp = now()
+        stamp = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._queue.put_nowait(
             {
                 "kind": "Event",
@@ -66,9 +68,9 @@ class EventRecorder:
                 "type": kind,
                 "reason": reason,
                 "message": message[:1024],
-                "source": {"component": component, "host": NODE_NAME},
+                "source": {"component": component, **({"host": self._host} if self._host else {})},
                 "reportingComponent": component,
-                "reportingInstance": NODE_NAME,
+                "reportingInstance": self._host,
                 "firstTimestamp": stamp,
                 "lastTimestamp": stamp,
                 "count": 1,

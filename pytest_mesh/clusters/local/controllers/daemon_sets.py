@@ -1,0 +1,92 @@
+"""The DaemonSet controller: carries out what ``daemon_set_plan`` decides."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pytest_mesh.clusters.local.apiclient import ApiClient, ApiError, key_of
+from pytest_mesh.clusters.local.controllers import daemon_set_plan
+from pytest_mesh.clusters.local.controllers.objects import labels_of
+from pytest_mesh.clusters.local.controllers.owned_pods import OwnedPods, StatusWriter
+from pytest_mesh.clusters.local.controllers.revisions import HASH_LABEL, History, hash_of
+from pytest_mesh.clusters.local.controllers.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from pytest_mesh.clusters.local.controllers.cache import Informer, Key
+    from pytest_mesh.clusters.local.event_recorder import EventRecorder
+    from pytest_mesh.contracts import Json
+
+log = logging.getLogger(__name__)
+
+
+class DaemonSetController:
+    """Keeps one Pod of every DaemonSet on every node that it fits."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        *,
+        daemon_sets: Informer,
+        pods: Informer,
+        nodes: Informer,
+        revisions: Informer,
+        events: EventRecorder,
+    ) -> None:
+        self._daemon_sets = daemon_sets
+        self._nodes = nodes
+        self._history = History(client, revisions)
+        self._pods = OwnedPods(
+            client,
+            pods=pods,
+            owners=daemon_sets,
+            kind="DaemonSet",
+            events=events,
+            component="daemonset-controller",
+        )
+        self._statuses = StatusWriter(client, daemon_sets, group_version="apps/v1", plural="daemonsets")
+        self._queue = WorkQueue("daemonsets", self._reconcile)
+
+    async def run(self) -> None:
+        """Work for ever; the caches must be synced."""
+        self._daemon_sets.subscribe(lambda old, new: self._queue.add(key_of(new or old or {})))
+        self._nodes.subscribe(self._node_changed)
+        self._pods.wake(self._queue)
+        await self._queue.run()
+
+    def _node_changed(self, old: Json | None, new: Json | None) -> None:
+        if old is None or new is None or old["spec"] != new["spec"] or labels_of(old) != labels_of(new):
+            for key in self._daemon_sets.items:
+                self._queue.add(key)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        daemon_set = self._daemon_sets.get(key)
+        if daemon_set is None:
+            return None
+        pods = await self._pods.claimed(daemon_set)
+        revisions = await self._history.of(daemon_set)
+        digest = hash_of(revisions.update)
+        nodes = list(self._nodes.items.values())
+        decision = daemon_set_plan.plan(daemon_set, pods, nodes, digest, datetime.now(UTC))
+        failed = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                for node in decision.create:
+                    pod = daemon_set_plan.new_pod(daemon_set, node, digest)
+                    group.create_task(self._pods.create(daemon_set, pod))
+                for name in decision.delete:
+                    group.create_task(self._pods.delete(daemon_set, name))
+        except* ApiError as errors:
+            failed = True
+            log.warning("daemon set %s/%s: %s", *key, errors.exceptions[0])
+        held = self._pods.held(daemon_set)
+        status = daemon_set_plan.plan(daemon_set, held, nodes, digest, datetime.now(UTC)).status
+        if revisions.collisions:
+            status["collisionCount"] = revisions.collisions
+        await self._statuses.write(daemon_set, status)
+        hashes = {labels_of(pod).get(HASH_LABEL) for pod in held} | {digest}
+        live = {item["metadata"]["name"] for item in revisions.all if hash_of(item) in hashes}
+        await self._history.forget(daemon_set, revisions, live)
+        return 0.5 if failed else decision.again
