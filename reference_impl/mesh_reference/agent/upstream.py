@@ -1,4 +1,4 @@
-"""The way to istiod: TLS by the mesh's root, a bearer token from the mounted file.
+"""The way to istiod: TLS by the mesh's roots, a bearer token from the mounted file.
 
 It deliberately holds no connection: root and token are read for each channel,
 so that a rotated one is used from the next call on.
@@ -34,6 +34,15 @@ class Upstream:
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
+        self._answered = b""
+
+    def learn(self, root_pem: bytes) -> None:
+        """Believe these roots beside the mounted ones, in the place of those that were learned before.
+
+        They come with a certificate, from an istiod that was believed. The kubelet
+        brings an added root a minute or two later, and istiod may sign under it by then.
+        """
+        self._answered = root_pem
 
     def channel(self, address: str) -> grpc.aio.Channel:
         """Give a channel to ``host:port``; the caller closes it. Raises AgentError when the root cannot be read."""
@@ -44,7 +53,8 @@ class Upstream:
             raise AgentError(
                 f"the mesh's root {path} cannot be read ({error.strerror}): is the volume mounted?"
             ) from error
-        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(root), options=OPTIONS)
+        credentials = grpc.ssl_channel_credentials(root + b"\n" + self._answered)
+        return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Give the call metadata: the token as it is in the file, and the cluster. Raises AgentError."""

@@ -72,7 +72,9 @@ class CertificateClient:
                 raise AgentError(
                     f"{self._settings.ca_address} gave no certificate: {error.code().name}: {error.details()}"
                 ) from error
-        return list(answer.cert_chain)
+        chain = list(answer.cert_chain)
+        self._upstream.learn(joined(chain[-1:]))
+        return chain
 
 
 class WorkloadCertificates(HeldCertificate):
