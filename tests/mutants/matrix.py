@@ -30,6 +30,7 @@ Verdicts = Mapping[str, str]
 @click.argument("names", nargs=-1)
 @click.option("--full", is_flag=True, help="Run the whole suite against each mutant of the reference.")
 @click.option("--layer", type=click.Choice(patching.LAYERS), help="Mutants of one layer only.")
+@click.option("--part", metavar="I/N", default="1/1", show_default=True, help="Each N-th mutant from the I-th on.")
 @click.option("--report", default=".mesh/mutants.json", show_default=True, type=click.Path(dir_okay=False))
 @click.option("--cluster-name", default="mutants", show_default=True)
 @click.option("--page", default="", metavar="SENTENCE", help="Write docs/mutants.md; the sentence says when and where.")
@@ -40,7 +41,15 @@ Verdicts = Mapping[str, str]
     help="Implementation file of the mesh behind the mutating proxy (default: the reference's).",
 )
 def main(
-    names: tuple[str, ...], *, full: bool, layer: str | None, report: str, cluster_name: str, page: str, behind: Path
+    names: tuple[str, ...],
+    *,
+    full: bool,
+    layer: str | None,
+    part: str,
+    report: str,
+    cluster_name: str,
+    page: str,
+    behind: Path,
 ) -> None:
     """Run mutants (default: all) and judge the suite by them."""
     catalogue = patching.load()
@@ -48,7 +57,7 @@ def main(
     if unknown:
         raise click.UsageError(f"no such mutant: {', '.join(unknown)}; there are: {', '.join(catalogue)}")
     chosen = [one for one in catalogue.values() if one.id in names or not names]
-    chosen = [one for one in chosen if layer in {None, one.layer}]
+    chosen = part_of([one for one in chosen if layer in {None, one.layer}], part)
     started = time.monotonic()
     suites = {"reference": running.REFERENCE.read_text, "proxy": lambda: running.behind_proxy(behind, "nothing")}
     _require_sound(
@@ -74,7 +83,7 @@ def main(
         PAGE.write_text(written(catalogue, matrix, page))
     _print_matrix(matrix)
     survived = [line for mutant in chosen for line in survivors(mutant, matrix[mutant.id])]
-    whole = not names and layer is None
+    whole = len(chosen) == len(catalogue)
     useless = useless_checks(checks, {name: run.verdicts for name, run in matrix.items()}) if whole else []
     for line in survived:
         click.echo(f"SURVIVES: {line}")
@@ -87,6 +96,14 @@ def main(
         f"{time.monotonic() - started:.0f} s"
     )
     sys.exit(1 if survived or useless else 0)
+
+
+def part_of(mutants: Sequence[patching.Mutant], part: str) -> list[patching.Mutant]:
+    """Give each N-th mutant from the I-th on, of a part ``I/N``: the N parts together are all of them."""
+    first, slash, number = part.partition("/")
+    if not (slash and first.isdecimal() and number.isdecimal() and 1 <= int(first) <= int(number)):
+        raise click.UsageError(f"--part {part}: I/N is wanted, with I of 1 to N")
+    return list(mutants[int(first) - 1 :: int(number)])
 
 
 def survivors(mutant: patching.Mutant, run: Run) -> list[str]:

@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SUITE = "conformance/mesh_conformance"
 REFERENCE = ROOT / "pytest_mesh" / "implementations" / "reference.toml"
-_RUN_SECONDS = 1200
+_RUN_SECONDS, _CHECK_SECONDS = 1200, 30
+"""A run's time: what a few checks take at most, and for each check what a mesh may take to converge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def suite(checks: Sequence[str], *, text: str, name: str, cluster_name: str) -> 
                 f"--mesh-implementation={file}", f"--mesh-report={report}", "--mesh-fresh",
                 f"--mesh-cluster-name={cluster_name}", f"--mesh-artifacts={directory}/artifacts",
             ],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=_RUN_SECONDS,
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=_RUN_SECONDS + _CHECK_SECONDS * len(checks),
             env={**os.environ, "MESH_EXTENDED": "1"},
         )  # fmt: skip
         if not report.exists():

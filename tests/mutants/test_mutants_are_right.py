@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 HERE = Path(__file__).parent
@@ -108,6 +109,17 @@ def test_a_mutant_that_a_check_does_not_find_survives():
         assert matrix.survivors(mutant, running.Run(verdicts={check: verdict})) == [
             f"{mutant.id}: {check} is {verdict}, declared failed"
         ]
+
+
+def test_the_parts_of_the_catalogue_are_all_of_it_and_each_once():
+    mutants = list(CATALOGUE.values())
+    parts = [matrix.part_of(mutants, f"{number}/7") for number in range(1, 8)]
+
+    assert sorted(one.id for part in parts for one in part) == sorted(CATALOGUE)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    for wrong in ("0/7", "8/7", "7", "a/b", "1/"):
+        with pytest.raises(click.UsageError, match="I/N is wanted"):
+            matrix.part_of(mutants, wrong)
 
 
 def test_an_equivalent_mutant_that_a_check_finds_is_told():
