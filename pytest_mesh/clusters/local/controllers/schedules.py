@@ -20,9 +20,12 @@ _NAMED: Final = {
     "@hourly": "0 * * * *",
 }
 _MONTHS: Final = {
-    name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
+    name: number
+    for number, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
+    )
 }
-_DAYS: Final = {name: number for number, name in enumerate("sun mon tue wed thu fri sat".split())}
+_DAYS: Final = {name: number for number, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
 _HORIZON: Final = timedelta(days=5 * 366)
 """A schedule that names no time within it (30 February) names none at all."""
 
