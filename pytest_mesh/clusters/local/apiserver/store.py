@@ -28,7 +28,7 @@ HISTORY = 4096
 BACKLOG = 4096
 """Events that may wait for one slow watch before it is closed with 410 Expired."""
 
-TURN = 0.001
+TURN = 0.0003
 """Seconds for which watches are served before requests are looked at again."""
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
