@@ -104,9 +104,9 @@ def _short(answer: Json) -> str:
 
 def _proxy_of(pod: Json, container: str) -> Json:
     spec = pod["spec"]
-    found: Json = next(
-        one for one in (*(spec.get("initContainers") or ()), *spec["containers"]) if one["name"] == container
-    )
+    containers = {one["name"]: one for one in (*(spec.get("initContainers") or ()), *spec["containers"])}
+    assert container in containers, f"{pod['metadata']['name']} has no container {container}, only {list(containers)}"
+    found: Json = containers[container]
     return found
 
 

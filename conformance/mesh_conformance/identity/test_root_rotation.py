@@ -88,7 +88,7 @@ def test_leaves_and_the_root_are_replaced_under_traffic_and_nothing_is_lost(
             for step, signing, roots in (("add", old, [old, new]), ("switch", new, [old, new]), ("remove", new, [new])):
                 operator.plug_in(treasury, signing, roots)
                 witness.timeline.note(f"{step}: control plane up")
-                witness.await_roots(roots)
+                _await_roots(treasury, roots)
                 witness.await_renewal(signing)
                 lost = sum(lane.lost for lane in soak.look().values())
                 witness.timeline.note(f"{step}: everybody has renewed; lost so far {lost}")
@@ -118,11 +118,6 @@ class Witness:
             self.keys.add(_key_of(leaf))
             self.timeline.note(f"serial {leaf.serial_number:x} of {leaf.issuer.rfc4514_string()}")
         return leaf
-
-    def await_roots(self, roots: list[Authority]) -> None:
-        """Wait until exactly these roots are published."""
-        wanted = {root.certificate for root in roots}
-        self._until(lambda: set(published_roots(self._namespace)) == wanted, f"{len(wanted)} published roots")
 
     def await_renewal(self, signing: Authority) -> None:
         """Wait until every workload has a certificate that was issued from here on, by this authority."""
@@ -241,12 +236,18 @@ def _put_back(namespace: MeshNamespace, old: Authority, new: Authority) -> None:
     """Lead the mesh back to the root that it had, by the same three steps, for the checks that follow."""
     for signing in (new, old):
         operator.plug_in(namespace, signing, [old, new])
+        _await_roots(namespace, [old, new])
     operator.unplug(namespace)
+    _await_roots(namespace, [old])
+
+
+def _await_roots(namespace: MeshNamespace, roots: list[Authority]) -> None:
+    """Wait until exactly these roots are published, and see to it that pods get them."""
+    wanted = {root.certificate for root in roots}
     namespace.eventually(
-        lambda: published_roots(namespace) == [old.certificate],
-        "the mesh's own root published again",
-        seconds=RENEWAL_SECONDS,
+        lambda: set(published_roots(namespace)) == wanted, f"{len(wanted)} published roots", seconds=RENEWAL_SECONDS
     )
+    operator.hasten_kubelets(namespace)
 
 
 def _leads_to(chain: list[x509.Certificate], roots: list[Authority]) -> bool:
