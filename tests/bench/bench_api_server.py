@@ -61,6 +61,12 @@ def own_address() -> str:
         return address
 
 
+def compiled(folder: Path) -> dict[str, str]:
+    """Give an environment in which Python keeps what it compiles, as an installation has it from the beginning."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+
+
 @contextlib.contextmanager
 def embedded(folder: Path) -> Iterator[tuple[str, str, int, float]]:
     """Run the server's program; gives (URL, token, process id, seconds until it was ready)."""
@@ -72,10 +78,10 @@ def embedded(folder: Path) -> Iterator[tuple[str, str, int, float]]:
         argv = [sys.executable, "-m", "pytest_mesh.clusters.local.apiserver", "--run-dir", str(folder)]
         argv += ["--listen-fd", str(listening.fileno()), "--node-address", own_address()]
         argv += ["--port", str(free_port()), "--ready-fd", str(write)]
-        begun = time.monotonic()
+        begun, passed = time.monotonic(), (listening.fileno(), write)
         with (
             (folder / "log").open("wb") as log,
-            subprocess.Popen(argv, pass_fds=(listening.fileno(), write), stderr=log) as process,
+            subprocess.Popen(argv, pass_fds=passed, stderr=log, env=compiled(folder.parent)) as process,
         ):
             os.close(write)
             try:

@@ -48,10 +48,11 @@ class Connection:
         if at < 0:
             return status, self._chunked()
         length = int(head[at + 18 :].partition(b"\r\n")[0])
-        while len(self._left) < length:
-            self._left += self._more()
-        body, self._left = self._left[:length], self._left[length:]
-        return status, body
+        body = bytearray(self._left)
+        while len(body) < length:
+            body += self._more()
+        self._left = bytes(body[length:])
+        return status, bytes(body[:length])
 
     def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Send a request and wait for its answer."""
@@ -79,7 +80,7 @@ class Connection:
         return int(data[9:12]), data[: end + 2].lower()
 
     def _chunked(self) -> bytes:
-        body, data = b"", self._left
+        body, data = bytearray(), bytearray(self._left)
         while True:
             while (end := data.find(b"\r\n")) < 0:
                 data += self._more()
@@ -87,10 +88,10 @@ class Connection:
             while len(data) < end + size + 4:
                 data += self._more()
             body += data[end + 2 : end + 2 + size]
-            data = data[end + size + 4 :]
+            del data[: end + size + 4]
             if not size:
-                self._left = data
-                return body
+                self._left = bytes(data)
+                return bytes(body)
 
     def _more(self) -> bytes:
         data = self.socket.recv(READ)
