@@ -5,25 +5,23 @@ Needs a cluster: `make injection`, or pytest on this file with the suite's optio
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
-ASKING = """
-import json, socket, sys, urllib.request
-from http.server import BaseHTTPRequestHandler, HTTPServer
+sys.path.insert(0, str(Path(__file__).parent))
 
-class Asks(BaseHTTPRequestHandler):
-    def do_GET(self):
-        try:
-            found = socket.getaddrinfo(self.path[1:], 80, socket.AF_INET, socket.SOCK_STREAM)
-            text = json.dumps(sorted({item[4][0] for item in found}))
-        except OSError as error:
-            text = json.dumps([str(error)])
-        self.send_response(200)
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
+from answering_pods import answering
 
-HTTPServer(("0.0.0.0", 8080), Asks).serve_forever()
+ADDRESSES = """
+import json, socket
+
+def answer(request):
+    try:
+        found = socket.getaddrinfo(request.path[1:], 80, socket.AF_INET, socket.SOCK_STREAM)
+        return json.dumps(sorted({item[4][0] for item in found}))
+    except OSError as error:
+        return json.dumps([str(error)])
 """
 ENTRIES = """
 apiVersion: networking.istio.io/v1
@@ -40,32 +38,8 @@ spec:
 
 def asking(name: str, captured: str) -> list[dict]:
     """A Deployment and a Service that answer with the addresses of the name in the path."""
-    container = {
-        "name": "app",
-        "image": "pytest-mesh/workload",
-        "command": [sys.executable, "-c", ASKING],
-        "ports": [{"containerPort": 8080}],
-        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-    }
     config = f'proxyMetadata: {{ISTIO_META_DNS_CAPTURE: "{captured}"}}'
-    template = {
-        "metadata": {"labels": {"app": name}, "annotations": {"proxy.istio.io/config": config}},
-        "spec": {"containers": [container]},
-    }
-    return [
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": name},
-            "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name},
-            "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
-        },
-    ]
+    return answering(name, ADDRESSES, {"proxy.istio.io/config": config})
 
 
 def test_a_pods_own_resolver_gets_the_meshs_addresses_where_names_are_captured(mesh_namespace):  # IC19
@@ -76,8 +50,6 @@ def test_a_pods_own_resolver_gets_the_meshs_addresses_where_names_are_captured(m
     client = mesh_namespace.client("tester")
 
     def found(pod: str, name: str) -> list[str]:
-        import json
-
         return json.loads(client.get(f"http://{pod}/{name}").body)
 
     [address] = mesh_namespace.eventually(
