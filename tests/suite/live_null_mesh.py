@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +16,7 @@ LEFT_OUT = {
 """Files whose checks cannot be tried where there is no mesh, and why."""
 
 
+@pytest.mark.timeout(2000)
 def test_no_check_passes_where_there_is_no_mesh(tmp_path, capsys):
     report = tmp_path / "report.yaml"
     done = subprocess.run(
@@ -23,7 +25,7 @@ def test_no_check_passes_where_there_is_no_mesh(tmp_path, capsys):
             "--mesh-cluster=local", "--mesh-implementation=none", "--mesh-cluster-name=null-mesh",
             f"--mesh-report={report}", f"--mesh-artifacts={tmp_path}/artifacts",
         ],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=900,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800,
     )  # fmt: skip
 
     assert done.returncode == 1, done.stdout[-3000:]
