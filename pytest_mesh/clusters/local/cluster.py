@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 _READY_SECONDS: Final = 30.0
 """Far beyond what a start takes (below one second), so that a slow machine is not a failure."""
+PROGRAMS: Final = ("kube-apiserver", "etcd")
+"""What ``assets`` must hold."""
+_REAL_READY_SECONDS: Final = 100.0
+"""A real kube-apiserver takes some ten seconds on two cores."""
 _END_SECONDS: Final = 10.0
 
 
@@ -57,13 +61,18 @@ class LocalCluster:
         run_dir: Path | None = None,
         lifeline: bool | int = True,
         progress: Progress = lambda _: None,
+        assets: Path | None = None,
     ) -> Self:
         """Start a cluster; returns when its API answers.
 
         ``lifeline`` is the process whose end ends the cluster: this one (True),
-        another (its pid), or none (False). Raises LocalClusterError when one of
+        another (its pid), or none (False). ``assets`` is a folder with the
+        programs kube-apiserver and etcd, which then take the place of the
+        embedded API server. Raises LocalClusterError when one of
         that name runs already or when the start fails.
         """
+        if assets is not None and (lacking := [name for name in PROGRAMS if not os.access(assets / name, os.X_OK)]):
+            raise LocalClusterError(f"{assets} has no program {', '.join(lacking)}: name a folder that has both")
         began = time.monotonic()
         directory = (run_dir or state.default_directory(name)).absolute()
         with state.lock(directory):
@@ -77,15 +86,17 @@ class LocalCluster:
             (directory / "logs").mkdir(mode=0o700, parents=True)
             directory.chmod(0o700)
             (directory / "images.json").write_text("{}")
-            cluster = cls._launch(directory, name, lifeline)
+            cluster = cls._launch(directory, name, lifeline, assets)
         progress(f"cluster: API ready in {time.monotonic() - began:.1f} s")
         return cluster
 
     @classmethod
-    def _launch(cls, directory: Path, name: str, lifeline: bool | int) -> Self:
+    def _launch(cls, directory: Path, name: str, lifeline: bool | int, assets: Path | None) -> Self:
         ready, says = os.pipe()
         fds = [says]
         arguments = ["--run-dir", str(directory), "--name", name, "--ready-fd", str(says)]
+        if assets is not None:
+            arguments += ["--assets", str(assets.absolute())]
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, ready)
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
@@ -108,7 +119,7 @@ class LocalCluster:
             )
             os.close(says)
             try:
-                answer = _read_answer(ready)
+                answer = _read_answer(ready, _READY_SECONDS if assets is None else _REAL_READY_SECONDS)
                 if answer != "ready\n":
                     answer = answer or _tail(directory / "logs" / "init.log")
                     raise LocalClusterError(f"the cluster did not start ({directory}):\n{answer.strip()}")
@@ -206,8 +217,15 @@ class LocalCluster:
         with contextlib.suppress(OSError, shutil.Error):
             shutil.copytree(self.directory / "logs", directory / "cluster", dirs_exist_ok=True)
 
-    def down(self) -> None:
-        """End every process of the cluster and remove its run directory. Idempotent."""
+    def down(self, grace: float = 0.0) -> None:
+        """End every process of the cluster and remove its run directory. Idempotent.
+
+        With ``grace`` the node is shut down first: the pods have so many seconds
+        for their hooks and to end by themselves.
+        """
+        if grace > 0 and self._state.alive:
+            (self.directory / state.SHUTDOWN_FILE).write_text(str(grace))
+            _shut_down(self._state.pid, grace)
         if self._state.alive:
             _end(self._state.pid, self._children.pop(self._state.pid, None))
         held = state.read(self.directory)
@@ -215,13 +233,13 @@ class LocalCluster:
             state.remove(self.directory)
 
 
-def _read_answer(ready: int) -> str:
+def _read_answer(ready: int, seconds: float) -> str:
     """Read until the other end closes: ``ready`` and a newline, or why not."""
-    deadline = time.monotonic() + _READY_SECONDS
+    deadline = time.monotonic() + seconds
     text = b""
     while text != b"ready\n":
         if not select.select([ready], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            return f"no answer within {_READY_SECONDS:.0f} s"
+            return f"no answer within {seconds:.0f} s"
         part = os.read(ready, 65536)
         if not part:
             break
@@ -236,6 +254,17 @@ def _remove_stale(directory: Path) -> None:
     if any(directory.iterdir()) and not known & {entry.name for entry in directory.iterdir()}:
         raise LocalClusterError(f"{directory} is not a cluster's run directory: empty it, or name another")
     shutil.rmtree(directory)
+
+
+def _shut_down(pid: int, grace: float) -> None:
+    """Tell the cluster's process to shut its node down; returns when it is gone, or has had time enough."""
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(pidfd, state.SHUT_DOWN)
+            select.select([pidfd], [], [], grace + _END_SECONDS)
+        finally:
+            os.close(pidfd)
 
 
 def _end(pid: int, child: subprocess.Popen[bytes] | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +31,12 @@ def command() -> None:
 @command.command("up")
 @_name
 @_output
-def up(name: str, output: str) -> None:
+@click.option(
+    "--assets",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder with kube-apiserver and etcd (KUBEBUILDER_ASSETS), to run them in place of the embedded API server.",
+)
+def up(name: str, output: str, assets: Path | None) -> None:
     """Start the cluster, or find it running, and print its kubeconfig."""
     from pytest_mesh.clusters.local import doctor
     from pytest_mesh.clusters.local.cluster import LocalCluster, LocalClusterError
@@ -41,7 +47,7 @@ def up(name: str, output: str) -> None:
     else:
         try:
             doctor.require_local(envoy=False)
-            cluster = LocalCluster.start(name=name, lifeline=False, progress=_progress)
+            cluster = LocalCluster.start(name=name, lifeline=False, progress=_progress, assets=assets)
         except (LocalClusterError, doctor.MissingRequirementError) as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
@@ -54,7 +60,10 @@ def up(name: str, output: str) -> None:
 
 @command.command("down")
 @_name
-def down(name: str) -> None:
+@click.option(
+    "--grace", type=click.FloatRange(min=0), default=0, show_default=True, help="Seconds for pods to end first."
+)
+def down(name: str, grace: float) -> None:
     """End the cluster and remove all that it left; nothing to end is no error."""
     from pytest_mesh.clusters.local.cluster import LocalCluster
 
@@ -62,7 +71,7 @@ def down(name: str) -> None:
     if cluster is None:
         click.echo(f"cluster {name}: not running", err=True)
         return
-    cluster.down()
+    cluster.down(grace)
     click.echo(f"cluster {name}: ended", err=True)
 
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STATE = "state.json"
+SHUT_DOWN = signal.SIGUSR1
+"""The signal to a cluster's process by which its node is shut down in good order."""
+SHUTDOWN_FILE = "shutdown"
+"""In the run directory: how many seconds a node that is told to shut down may take over its Pods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,11 @@ class State:
     @property
     def alive(self) -> bool:
         return start_time(self.pid) == self.started
+
+
+def shutdown_seconds(directory: Path) -> float:
+    """Give how long a node that is shut down may take over its Pods."""
+    return float((directory / SHUTDOWN_FILE).read_text())
 
 
 def default_directory(name: str) -> Path:

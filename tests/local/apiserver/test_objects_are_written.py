@@ -345,6 +345,20 @@ def test_a_field_that_no_controller_would_heed_is_a_501_that_says_what_to_use(ap
     assert "spec.volumeClaimTemplates: nothing provisions a PersistentVolumeClaim; use an emptyDir" in answer["message"]
 
 
+def test_a_suspended_job_may_be_placed_elsewhere_and_run_nothing_else(api, space):
+    jobs = "/apis/batch/v1" + space.removeprefix("/api/v1") + "/jobs"
+    inner = {"restartPolicy": "Never", "containers": [{"name": "app", "image": "x"}]}
+    api.post(jobs, {"metadata": {"name": "later"}, "spec": {"suspend": True, "template": {"spec": inner}}})
+
+    placed = api.merge(f"{jobs}/later", {"spec": {"template": {"spec": {"nodeSelector": {"disk": "fast"}}}}})[0]
+    other = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "y"}]}}}}
+    status, answer = api.merge(f"{jobs}/later", other)
+
+    assert placed == 200
+    assert (status, answer["reason"]) == (422, "Invalid")
+    assert "spec.template: Invalid value" in answer["message"]
+
+
 def test_an_impersonated_user_has_no_more_than_its_own_rights(api):
     answer = api.session.get(f"{api.url}/api/v1/pods", headers={"Impersonate-User": "eve"}, timeout=5)
 

@@ -57,6 +57,13 @@ def test_of_several_missed_times_the_last_one_counts():
     assert decision.again == pytest.approx(40.05)
 
 
+def test_a_job_that_is_there_already_is_not_made_again_and_its_time_is_kept():
+    name = f"x-{int(NOW.timestamp()) // 60}"
+    decision = plan(cron_job(), [job(name, "Complete")], NOW)
+    assert decision.create is None
+    assert decision.status["lastScheduleTime"] == "2026-03-04T10:30:00Z"
+
+
 def test_a_year_of_missed_times_is_not_counted_one_by_one():
     assert plan(cron_job(timedelta(days=365)), [], NOW).create is not None
 

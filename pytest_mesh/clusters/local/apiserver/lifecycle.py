@@ -42,7 +42,7 @@ INERT = {
 
 _NO_GENERATION = frozenset(
     (
-        "configmaps", "secrets", "namespaces", "nodes", "serviceaccounts", "services", "endpoints", "events",
+        "configmaps", "secrets", "namespaces", "nodes", "serviceaccounts", "services", "endpoints", "events", "controllerrevisions.apps",
         "leases.coordination.k8s.io", "roles.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io",
         "horizontalpodautoscalers.autoscaling", "rolebindings.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
     )

@@ -80,7 +80,9 @@ def plan(cron_job: Json, jobs: Sequence[Json], now: datetime) -> Plan:
         return Plan(delete=delete, status=status, again=again, problem=problem)
     name = f"{cron_job['metadata']['name']}-{int(due.timestamp()) // 60}"
     concurrency = spec.get("concurrencyPolicy", "Allow")
-    if any(job["metadata"]["name"] == name for job in jobs) or (concurrency == "Forbid" and active):
+    if any(job["metadata"]["name"] == name for job in jobs):
+        return Plan(delete=delete, status={**status, "lastScheduleTime": format_time(due)}, again=again)
+    if concurrency == "Forbid" and active:
         return Plan(delete=delete, status=status, again=again)
     if concurrency == "Replace":
         delete = (*delete, *(job["metadata"]["name"] for job in active))

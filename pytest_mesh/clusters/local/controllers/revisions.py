@@ -104,7 +104,8 @@ class History:
             update = same[-1]
         else:  # a roll back: the old revision is the newest again
             path = f"{collection}/{same[-1]['metadata']['name']}"
-            update = await self._client.patch(path, {"revision": number})
+            # Not by a patch: a real server takes what a patch makes of ``data`` for something else.
+            update = await self._client.replace(path, {**same[-1], "revision": number})
             self._revisions.absorb(update)
         name = (owner.get("status") or {}).get("currentRevision")
         current = next((item for item in known if item["metadata"]["name"] == name), update)

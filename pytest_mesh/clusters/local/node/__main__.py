@@ -1,7 +1,7 @@
 """The node's process: kubelet, controllers, DNS and the Services' rules, all as clients of the API server.
 
 ``python -m pytest_mesh.clusters.local.node --run-dir DIR [--go-fd N]``; with
-``--go-fd`` it waits there for a line that says that the API server is ready.
+``--go-fd`` it waits there for a line that says that the API server is ready. SIGTERM is a shutdown of the node: it ends the Pods first.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mesh.clusters.local.node import spawner
+from pytest_mesh.clusters.local.state import shutdown_seconds
 
 if TYPE_CHECKING:
+    from pytest_mesh.clusters.local.node.kubelet import Kubelet
     from pytest_mesh.clusters.local.node.runtime import Runtime
 
 
@@ -50,6 +52,9 @@ async def _run(directory: Path, control: socket.socket, go_fd: int | None) -> No
     if go_fd is not None:
         await asyncio.get_running_loop().run_in_executor(None, os.read, go_fd, 16)
         os.close(go_fd)
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    tasks: list[asyncio.Task[None]] = []
     runtime = Runtime(control)
     async with ApiClient.from_kubeconfig(directory / "node.kubeconfig") as client, Prober() as prober:
         parts = Parts(
@@ -65,11 +70,24 @@ async def _run(directory: Path, control: socket.socket, go_fd: int | None) -> No
         )
         kubelet = Kubelet(parts)
         async with server.serving(kubelet, directory / "kubelet.sock"), asyncio.TaskGroup() as group:
-            group.create_task(_end_with(runtime))
-            group.create_task(kubelet.run())
-            group.create_task(services.run(client))
-            group.create_task(run_dns(client, NODE_ADDRESS))
-            group.create_task(run_controllers(client))
+            tasks.append(group.create_task(_end_with(runtime)))
+            tasks.append(group.create_task(kubelet.run()))
+            tasks.append(group.create_task(services.run(client)))
+            tasks.append(group.create_task(run_dns(client, NODE_ADDRESS)))
+            tasks.append(group.create_task(run_controllers(client)))
+            await asked.wait()
+            await _shut_down(kubelet, shutdown_seconds(directory))
+            for task in tasks:
+                task.cancel()
+
+
+async def _shut_down(kubelet: Kubelet, grace: float) -> None:
+    """End the Pods within ``grace`` seconds; those that take longer end with the node."""
+    try:
+        async with asyncio.timeout(grace + 2.0):
+            await kubelet.shut_down(grace)
+    except TimeoutError:
+        logging.getLogger(__name__).warning("not every pod has ended within %.0f s", grace)
 
 
 async def _end_with(runtime: Runtime) -> None:

@@ -5,7 +5,8 @@ half brings the node's network up, starts the API server and the node, and
 reaps. When the inner half ends, the kernel ends everything in its namespaces,
 and their interfaces, rules and mounts with it. Neither half knows Kubernetes.
 
-``python -m pytest_mesh.clusters.local.node.init --run-dir DIR --name NAME --listen-fd N --ready-fd N [--lifeline-pidfd N]``
+``python -m pytest_mesh.clusters.local.node.init --run-dir DIR --name NAME --listen-fd N --ready-fd N
+[--lifeline-pidfd N] [--assets DIR]``; with ``--assets`` a real kube-apiserver takes the embedded one's place.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ def main() -> None:
     parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
     parser.add_argument("--lifeline-pidfd", type=int)
+    parser.add_argument("--assets", type=Path)
     arguments = parser.parse_args()
     directory: Path = arguments.run_dir
     wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, state.SHUT_DOWN):
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(waker)
     with socket.socket(fileno=os.dup(arguments.listen_fd)) as listener:
@@ -56,7 +58,7 @@ def main() -> None:
     inner = os.fork()
     if inner == 0:
         signal.set_wakeup_fd(-1)
-        _run_inner(directory, arguments.listen_fd, arguments.ready_fd)
+        _run_inner(directory, arguments.listen_fd, arguments.ready_fd, arguments.assets)
     os.close(arguments.listen_fd)
     asked = _wait(inner, wake, arguments.lifeline_pidfd)
     if not asked:
@@ -81,17 +83,23 @@ def _wait(inner: int | None, wake: int, lifeline: int | None) -> bool:
     pidfd = None if inner is None else os.pidfd_open(inner)
     if pidfd is not None:
         poll.register(pidfd, select.POLLIN)
-    ready = {fd for fd, _ in poll.poll()}
+    leaving = False
+    while True:
+        ready = {fd for fd, _ in poll.poll()}
+        if inner is None or ready != {wake} or leaving or set(os.read(wake, 64)) != {state.SHUT_DOWN}:
+            break
+        leaving = True
+        os.kill(inner, signal.SIGTERM)
     if inner is not None and pidfd is not None:
         os.kill(inner, signal.SIGKILL)
         os.waitpid(inner, 0)  # returns when every process of the namespace is gone
         os.close(pidfd)
-    return ready != {pidfd}
+    return leaving or ready != {pidfd}
 
 
 def _reason(directory: Path) -> str:
     texts = []
-    for name in ("init", "apiserver", "node"):
+    for name in ("init", "apiserver", "kube_apiserver", "etcd", "kube-apiserver", "node"):
         with contextlib.suppress(OSError):
             text = (directory / "logs" / f"{name}.log").read_text(errors="replace")[-_LOG_TAIL:].strip()
             if text:
@@ -99,7 +107,7 @@ def _reason(directory: Path) -> str:
     return "\n".join(texts) or "the node ended without a word"
 
 
-def _run_inner(directory: Path, listen_fd: int, ready_fd: int) -> None:
+def _run_inner(directory: Path, listen_fd: int, ready_fd: int, assets: Path | None) -> None:
     code = 1
     try:
         ns.die_with_parent(signal.SIGKILL)
@@ -112,21 +120,25 @@ def _run_inner(directory: Path, listen_fd: int, ready_fd: int) -> None:
         ns.mount("tmpfs", str(tmpfs), "tmpfs", ns.MS_NOSUID, "mode=700")
         socket.sethostname("mesh-node")
         pods.set_up_node()
-        code = _supervise(directory, listen_fd, ready_fd)
+        code = _supervise(directory, listen_fd, ready_fd, assets)
     except BaseException as error:  # noqa: BLE001  # PID 1 must end, not return into the outer half's code
         sys.stderr.write(f"init: {type(error).__name__}: {error}\n")
         sys.stderr.flush()
     os._exit(code)
 
 
-def _supervise(directory: Path, listen_fd: int, ready_fd: int) -> int:
+def _supervise(directory: Path, listen_fd: int, ready_fd: int, assets: Path | None) -> int:
     """Start the two processes and reap until one of them ends."""
     api_ready, api_says = os.pipe2(os.O_CLOEXEC)
     node_waits, go = os.pipe2(os.O_CLOEXEC)
     common = ["--run-dir", str(directory)]
     api = [*common, "--listen-fd", str(listen_fd), "--node-address", pods.NODE_ADDRESS, "--port", str(API_PORT)]
+    program = "apiserver"
+    if assets is not None:
+        program = "kube_apiserver"
+        api += ["--assets", str(assets)]
     children = {
-        _spawn(directory, "apiserver", [*api, "--ready-fd", str(api_says)], (listen_fd, api_says)): "apiserver",
+        _spawn(directory, program, [*api, "--ready-fd", str(api_says)], (listen_fd, api_says)): program,
         _spawn(directory, "node", [*common, "--go-fd", str(node_waits)], (node_waits,)): "node",
     }
     for fd in (listen_fd, api_says, node_waits):
@@ -148,7 +160,10 @@ def _supervise(directory: Path, listen_fd: int, ready_fd: int) -> int:
                     os.close(ready_fd)
                 continue
             with contextlib.suppress(BlockingIOError):
-                os.read(wake, 4096)
+                if signal.SIGTERM in os.read(wake, 4096):
+                    for pid, name in children.items():
+                        if name == "node":
+                            os.kill(pid, signal.SIGTERM)
             while (ended := _reap()) is not None:
                 if ended[0] in children:
                     stamp = time.strftime("%H:%M:%S")

@@ -26,6 +26,7 @@ class Kubelet:
         self._workers: dict[str, PodWorker] = {}  # by uid
         self._unbound: dict[str, Json] = {}  # by uid
         self._place = placing.Place(name=NODE_NAME, labels=node_object.labels())
+        self._leaving = False
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -50,6 +51,16 @@ class Kubelet:
             if (metadata["namespace"], metadata["name"]) == (namespace, name):
                 found = worker
         return found
+
+    async def shut_down(self, grace: float) -> None:
+        """Take no more Pods and end those that run, each within ``grace`` seconds; returns when they have ended."""
+        self._leaving = True
+        await node_object.say_leaving(self.parts.client)
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.shut_down(grace)
+        for worker in workers:
+            await worker.over.wait()
 
     async def _watch_pods(self) -> None:
         async for event in self.parts.client.watch("/api/v1/pods"):
@@ -82,7 +93,7 @@ class Kubelet:
             if not pod["metadata"].get("deletionTimestamp"):
                 self._unbound[uid] = pod
                 self._schedule(pod)
-        elif node == NODE_NAME:
+        elif node == NODE_NAME and not self._leaving:
             worker = PodWorker(pod, self.parts)
             self._workers[uid] = worker
             worker.update(pod)
@@ -98,6 +109,7 @@ class Kubelet:
             message = f"the node's worker failed: {error!r}; see node.log"
             self.parts.events.record(worker.pod, "Warning", "NodeError", message)
         finally:
+            worker.over.set()
             self._workers.pop(worker.uid, None)
 
     async def _watch_services(self, known: asyncio.Event) -> None:

@@ -105,6 +105,7 @@ async def keep(client: ApiClient, amounts: Mapping[str, str]) -> None:
             raise
     # A server that keeps status apart from the object drops it on create.
     await client.patch(f"/api/v1/nodes/{NODE_NAME}/status", {"status": node_status(amounts)})
+    await _untaint(client)
     collection = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
     while True:
         stamp = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -120,3 +121,27 @@ async def keep(client: ApiClient, amounts: Mapping[str, str]) -> None:
         except ApiError as error:
             log.warning("the node's Lease was not renewed: %s", error)
         await asyncio.sleep(_RENEW_SECONDS)
+
+
+async def _untaint(client: ApiClient) -> None:
+    """Take away the taint that a real API server's admission gives to each new Node: nobody else does here."""
+    node = await client.get(f"/api/v1/nodes/{NODE_NAME}")
+    taints = (node.get("spec") or {}).get("taints") or []
+    left = [taint for taint in taints if taint["key"] != "node.kubernetes.io/not-ready"]
+    if left != taints:
+        await client.patch(f"/api/v1/nodes/{NODE_NAME}", {"spec": {"taints": left or None}})
+
+
+async def say_leaving(client: ApiClient) -> None:
+    """Say in the Node's status that it is shutting down, and keep new Pods away."""
+    condition = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "KubeletNotReady",
+        "message": "node is shutting down",
+        "lastTransitionTime": now(),
+    }
+    node = await client.get(f"/api/v1/nodes/{NODE_NAME}")
+    others = [each for each in node["status"].get("conditions") or () if each["type"] != "Ready"]
+    await client.patch(f"/api/v1/nodes/{NODE_NAME}/status", {"status": {"conditions": [*others, condition]}})
+    await client.patch(f"/api/v1/nodes/{NODE_NAME}", {"spec": {"unschedulable": True}})

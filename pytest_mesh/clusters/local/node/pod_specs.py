@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_mesh.clusters.local.namespaces import CAPABILITIES
 from pytest_mesh.clusters.local.node.blueprints import DEFAULT_CAPABILITIES, Identity
-from pytest_mesh.clusters.local.node.environments import ConfigError
+from pytest_mesh.clusters.local.node.environments import ConfigError, references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_mesh.contracts import Json
 
@@ -115,6 +115,21 @@ def _capabilities(change: Json, available: frozenset[str]) -> frozenset[str]:
     base = set() if "ALL" in drop else set(DEFAULT_CAPABILITIES & available)
     added = set(available) if "ALL" in add else add
     return frozenset((base | added) - (drop - {"ALL"}))
+
+
+def sources(spec: Json) -> set[tuple[str, str]]:
+    """Name the ConfigMaps and Secrets (``configmaps``/``secrets``, name) that a Pod takes anything from."""
+    found: set[tuple[str, str]] = set()
+    for volume in spec.get("volumes") or ():
+        entries: Sequence[Json] = [volume, *((volume.get("projected") or {}).get("sources") or ())]
+        for entry in entries:
+            if "configMap" in entry:
+                found.add(("configmaps", entry["configMap"].get("name", "")))
+            if "secret" in entry:
+                found.add(("secrets", entry["secret"].get("secretName") or entry["secret"].get("name", "")))
+    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+        found |= {(kind, name) for kind, name, _ in references(container)}
+    return found
 
 
 def hostname(pod: Json) -> str:

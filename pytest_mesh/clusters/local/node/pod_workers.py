@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_mesh.clusters.local.apiclient import ApiError
 from pytest_mesh.clusters.local.network.pods import NODE_ADDRESS
-from pytest_mesh.clusters.local.node import environments, pod_specs, statuses
+from pytest_mesh.clusters.local.node import pod_specs, statuses
 from pytest_mesh.clusters.local.node.container_lives import ContainerLife
 from pytest_mesh.clusters.local.node.environments import ConfigError
 from pytest_mesh.clusters.local.node.parts import now
@@ -24,8 +24,6 @@ from pytest_mesh.clusters.local.node.runtime import Sandbox, StartError
 from pytest_mesh.clusters.local.node.volumes import PodVolumes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytest_mesh.clusters.local.node.parts import Parts
     from pytest_mesh.contracts import Json
 
@@ -62,9 +60,15 @@ class PodWorker:
         for life in (*self.inits, *self.mains) if self.inits else ():
             life.view.state = {"waiting": {"reason": "PodInitializing"}}
         self._started = now()
+        self._began = time.monotonic()
         self._failure: tuple[str, str] | None = None
         self._ended = False
         self._deleting = asyncio.Event()
+        self._overdue = asyncio.Event()
+        self.over = asyncio.Event()
+        """Set when nothing of the Pod runs any more and the API knows how it ended."""
+        self._most_grace = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
         self._dirty = asyncio.Event()
         self._refresh = asyncio.Event()
         self._sent: Json = {}
@@ -77,7 +81,10 @@ class PodWorker:
         changed = pod["metadata"].get("labels") != self.pod["metadata"].get("labels") or pod["metadata"].get(
             "annotations"
         ) != self.pod["metadata"].get("annotations")
+        limited = pod["spec"].get("activeDeadlineSeconds") != self.pod["spec"].get("activeDeadlineSeconds")
         self.pod = pod
+        if limited:
+            self._set_deadline()
         if changed:
             self._refresh.set()
         if pod["metadata"].get("deletionTimestamp"):
@@ -104,7 +111,7 @@ class PodWorker:
 
     def uses(self, kind: str, name: str) -> bool:
         """Tell whether the Pod takes anything from that ConfigMap or Secret."""
-        return (kind, name) in self._sources()
+        return (kind, name) in pod_specs.sources(self.pod["spec"])
 
     def life(self, name: str) -> ContainerLife | None:
         """Give the container of that name."""
@@ -118,14 +125,50 @@ class PodWorker:
             async with self._group:
                 reporter = self._group.create_task(self._report())
                 life = self._group.create_task(self._live())
-                await self._deleting.wait()
+                self._set_deadline()
+                await _either(self._deleting, self._overdue)
                 life.cancel()
                 await self._terminate()
+                await self._flush()
+                self.over.set()
+                await self._deleting.wait()
                 reporter.cancel()
                 await self._flush()
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             self._release()
         await self._confirm_deletion()
+
+    def _set_deadline(self) -> None:
+        """Have the Pod end when its activeDeadlineSeconds are over, counted from when the node took it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        seconds = self.pod["spec"].get("activeDeadlineSeconds")
+        if seconds is not None:
+            left = self._began + seconds - time.monotonic()
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, left), self._exceed_deadline)
+
+    def _exceed_deadline(self) -> None:
+        if self._ended or self._deleting.is_set():
+            return
+        self._fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+    def shut_down(self, grace: float) -> None:
+        """End the Pod, within ``grace`` seconds, because the node goes; :attr:`over` tells when that is done."""
+        self._most_grace = grace
+        if self._deleting.is_set():
+            return
+        if self._ended:
+            self.over.set()
+            return
+        self._fail("Terminated", "Pod was terminated in response to imminent node shutdown.")
+
+    def _fail(self, reason: str, message: str) -> None:
+        self._parts.events.record(self.pod, "Normal", reason, message)
+        self._failure = (reason, message)
+        self._overdue.set()
 
     async def _live(self) -> None:
         self.changed()
@@ -249,7 +292,7 @@ class PodWorker:
         value = metadata.get("deletionGracePeriodSeconds") if self._deleting.is_set() else None
         if value is None:
             value = spec.get("terminationGracePeriodSeconds")
-        return 30.0 if value is None else float(value)
+        return min(30.0 if value is None else float(value), self._most_grace)
 
     def _release(self) -> None:
         self.sandbox.close()
@@ -339,19 +382,6 @@ class PodWorker:
                 await asyncio.sleep(0.2)
             else:
                 return
-
-    def _sources(self) -> set[tuple[str, str]]:
-        found: set[tuple[str, str]] = set()
-        for volume in self.pod["spec"].get("volumes") or ():
-            entries: Sequence[Json] = [volume, *((volume.get("projected") or {}).get("sources") or ())]
-            for entry in entries:
-                if "configMap" in entry:
-                    found.add(("configmaps", entry["configMap"].get("name", "")))
-                if "secret" in entry:
-                    found.add(("secrets", entry["secret"].get("secretName") or entry["secret"].get("name", "")))
-        for life in (*self.inits, *self.mains):
-            found |= {(kind, name) for kind, name, _ in environments.references(life.spec)}
-        return found
 
 
 def _is_ours(condition: Json) -> bool:

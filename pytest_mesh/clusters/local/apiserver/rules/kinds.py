@@ -30,6 +30,7 @@ _KINDS: dict[str, Callable[[Json, Json | None], Iterator[Cause]]] = {
     "replicasets.apps": workloads.replica_set,
     "statefulsets.apps": workloads.stateful_set,
     "daemonsets.apps": workloads.daemon_set,
+    "controllerrevisions.apps": workloads.controller_revision,
     "jobs.batch": workloads.job,
     "cronjobs.batch": workloads.cron_job,
     "customresourcedefinitions.apiextensions.k8s.io": definitions.check,

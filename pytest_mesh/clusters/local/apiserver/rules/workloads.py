@@ -167,21 +167,51 @@ def job(obj: Json, old: Json | None) -> Iterator[Cause]:
         own = {"matchLabels": {CONTROLLER_UID: obj["metadata"].get("uid")}}
         if spec.get("selector") not in (None, own):
             yield wrong("spec.selector", spec["selector"], "`selector` not auto-generated")
+    elif spec.get("manualSelector") and spec.get("selector") is not None:
+        carried = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+        if not selects(spec["selector"], carried or {}):
+            yield wrong("spec.template.metadata.labels", carried, "`selector` does not match template `labels`")
     yield from _job(spec, "spec")
     if old is not None:
         before = old["spec"]
         for name in ("completions", "selector", "template", "completionMode", "podFailurePolicy"):
             if name == "completions" and spec.get("completionMode") == "Indexed":
                 continue  # an elastic one: completions and parallelism change together
-            if name == "template" and _may_be_placed_anew(old):
-                continue
-            if spec.get(name) != before.get(name):
+            placed = name == "template" and _may_be_placed_anew(old)
+            form = _unplaced if placed else _as_it_is
+            if form(spec.get(name)) != form(before.get(name)):
                 yield wrong(f"spec.{name}", spec.get(name), IMMUTABLE)
 
 
 def _may_be_placed_anew(job: Json) -> bool:
     """Say whether a Job is suspended and has never begun, so that its template may still change."""
     return bool(job["spec"].get("suspend")) and not (job.get("status") or {}).get("startTime")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _unplaced(template: Any) -> Json:
+    """Give a Job's template without what may change as long as it is suspended and has not begun."""
+    metadata = {
+        key: value for key, value in template.get("metadata", {}).items() if key not in ("labels", "annotations")
+    }
+    spec = dict(template.get("spec") or {})
+    for name in ("nodeSelector", "tolerations", "schedulingGates"):
+        spec.pop(name, None)
+    affinity = {key: value for key, value in (spec.pop("affinity", None) or {}).items() if key != "nodeAffinity"}
+    return {"metadata": metadata, "spec": spec, "affinity": affinity}
+
+
+def controller_revision(obj: Json, old: Json | None) -> Iterator[Cause]:
+    """Check a ControllerRevision."""
+    if obj.get("revision", 0) < 0:
+        yield wrong("revision", obj["revision"], NOT_NEGATIVE)
+    if old is not None and obj.get("data") != old.get("data"):
+        yield wrong("data", obj.get("data"), IMMUTABLE)
+    elif obj.get("data") is None:
+        yield required("data", "data is mandatory")
 
 
 def _job(spec: Json, at: str) -> Iterator[Cause]:
