@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 BLACK_HOLE = "BlackHoleCluster"
 PASSTHROUGH = "PassthroughCluster"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
@@ -34,6 +36,7 @@ def outbound_cluster(host: str, port: int, subset: str = "") -> str:
     return f"outbound|{port}|{subset}|{host}"
 
 
+@lru_cache(maxsize=16_384)
 def parse_outbound_cluster(name: str) -> tuple[str, int, str] | None:
     """(host, port, subset) of an outbound cluster's name; None for any other name."""
     parts = name.split("|")

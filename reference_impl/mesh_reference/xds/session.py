@@ -76,7 +76,7 @@ class Session:
         self._in_flight: dict[str, tuple[str, ...]] = {}
         """Nonce: virtual hosts of a response that is not answered yet."""
         self._view_key = configuration.view_key(proxy)
-        self._seen = configuration.view_of(self._view_key).version
+        self._view = configuration.view_of(self._view_key)
         self._own: Inbound = configuration.inbound(proxy)
         self._differing: Names | None = {}
         """By type, the names that the push under way has to look at; None = all."""
@@ -209,7 +209,7 @@ class Session:
         for name in [name for name in hosts.sent if name.partition("/")[0] not in routes.names]:
             del hosts.sent[name]
         if asked is not None:
-            found = self._configuration.view(self.proxy).virtual_hosts(sorted(asked.names))
+            found = self._view.virtual_hosts(sorted(asked.names))
             if found:
                 await self._send(hosts, found, (), found)
 
@@ -230,13 +230,13 @@ class Session:
         self._configuration, self._next, self._change = configuration, None, Change()
         key, own = configuration.view_key(self.proxy), configuration.inbound(self.proxy)
         view = configuration.view_of(key)
-        differing = view.changed_since(self._seen) if key == self._view_key and not change.full else None
+        differing = view.changed_since(self._view.version) if key == self._view_key and not change.full else None
         if differing is not None and own is not self._own:
             differing = dict(differing)
             for type_url in WHOLE_STATE:
                 names = frozenset((*self._own.of(type_url), *own.of(type_url)))
                 differing[type_url] = differing.get(type_url, frozenset()) | names
-        self._differing, self._view_key, self._seen, self._own = differing, key, view.version, own
+        self._differing, self._view_key, self._view, self._own = differing, key, view, own
         self._steps.extend(
             step for concerned, step in self._plan if differing is None or not concerned.isdisjoint(differing)
         )
@@ -295,7 +295,7 @@ class Session:
         wanted = subscription.names if names is None else {*names, *(self._rewarmed & subscription.names)}
         self._rewarmed = set()
         # A Service that is gone keeps its endpoints as long as its cluster is kept.
-        clusters = self._configuration.view(self.proxy).clusters
+        clusters = self._view.clusters
         await self._push_named(subscription, [name for name in wanted if name in clusters])
 
     async def _push_listeners(self) -> None:
@@ -332,7 +332,7 @@ class Session:
             return
         names = self._look_at(subscription)
         if names is None:
-            found = self._configuration.view(self.proxy).virtual_hosts(sorted(routes.names))
+            found = self._view.virtual_hosts(sorted(routes.names))
             gone = subscription.sent.keys() - found.keys()
         else:
             names = [name for name in names if name.partition("/")[0] in routes.names]
@@ -362,7 +362,7 @@ class Session:
         if names is None and subscription.wildcard:
             if type_url == VIRTUAL_HOST:
                 routes = self.subscriptions.get(ROUTE)
-                return self._configuration.view(self.proxy).virtual_hosts(sorted(routes.names) if routes else ())
+                return self._view.virtual_hosts(sorted(routes.names) if routes else ())
             return self._configuration.all_of(type_url, self.proxy)
         names = subscription.names if names is None else names
         return self._configuration.named(type_url, self.proxy, names, splits=self.dialect.splits_routes)
