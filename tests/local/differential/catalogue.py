@@ -25,12 +25,13 @@ from families import (
     subresources,
     updating,
     watching,
+    workloads,
 )
 from scenes import Scene
 
 GOLDENS = Path(__file__).parent / "goldens"
 FAMILIES = (
-    documents, reading, creating, kinds, updating, patching, applying, deleting, subresources, definitions, access, malformed, watching,
+    documents, reading, creating, kinds, updating, patching, applying, deleting, subresources, definitions, access, malformed, watching, workloads,
 )  # fmt: skip
 
 

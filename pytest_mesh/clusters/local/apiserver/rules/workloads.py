@@ -115,7 +115,8 @@ def stateful_set(obj: Json, old: Json | None) -> Iterator[Cause]:
         yield wrong("spec.updateStrategy", shown, "must be 'RollingUpdate' or 'OnDelete'")
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") == "OnDelete" and rolling is not None:
-        yield wrong("spec.updateStrategy.rollingUpdate", rolling, "only allowed for updateStrategy 'RollingUpdate'")
+        shown = {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
+        yield wrong("spec.updateStrategy.rollingUpdate", shown, "only allowed for updateStrategy 'RollingUpdate'")
     yield from not_negative(rolling or {}, "spec.updateStrategy.rollingUpdate", "partition")
     for name in ("whenDeleted", "whenScaled"):
         retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
