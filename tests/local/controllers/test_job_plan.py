@@ -146,6 +146,7 @@ def test_without_completions_one_success_ends_it_once_the_others_are_through():
     assert reasons(owner)["Complete"] == "CompletionsReached"
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.sets(st.integers(0, 30)))
 def test_indexes_are_read_as_they_are_written(indexes):
     assert set(read_indexes(shown_indexes(indexes))) == indexes

@@ -34,6 +34,11 @@ def test_missing_pods_are_created():
     assert plan(replica_set(3), [pod("a")], NOW).create == 2
 
 
+def test_a_pod_that_ends_as_soon_as_it_is_made_is_not_replaced_at_once():
+    decision = plan(replica_set(1), [pod("a", phase="Failed", age=1)], NOW)
+    assert (decision.create, decision.again) == (0, 4.0)
+
+
 def test_pods_that_end_or_are_deleted_are_replaced():
     assert plan(replica_set(2), [pod("a", phase="Failed"), pod("b", deleting=True)], NOW).create == 2
 

@@ -57,7 +57,7 @@ class DaemonSetController:
         await self._queue.run()
 
     def _node_changed(self, old: Json | None, new: Json | None) -> None:
-        if old is None or new is None or old["spec"] != new["spec"] or labels_of(old) != labels_of(new):
+        if old is None or new is None or old.get("spec") != new.get("spec") or labels_of(old) != labels_of(new):
             for key in self._daemon_sets.items:
                 self._queue.add(key)
 

@@ -20,6 +20,7 @@ from pytest_mesh.clusters.local.controllers.objects import (
     pod_is_over,
     pod_is_ready,
     pod_ready_since,
+    seconds_until_replaced,
     with_condition,
 )
 from pytest_mesh.clusters.local.controllers.owned_pods import OwnedPods, StatusWriter, pod_of
@@ -53,18 +54,20 @@ def plan(replica_set: Json, pods: Iterable[Json], now: datetime) -> Plan:
     """Decide over the Pods that this ReplicaSet controls."""
     spec = replica_set["spec"]
     wanted = spec.get("replicas", 1)
+    pods = list(pods)
     active = [pod for pod in pods if not pod_is_over(pod) and not is_being_deleted(pod)]
+    lingering = [left for pod in pods if pod_is_over(pod) and (left := seconds_until_replaced(pod, now)) > 0]
     create = 0
     delete: tuple[str, ...] = ()
     if not is_being_deleted(replica_set):
         if len(active) < wanted:
-            create = min(wanted - len(active), _BURST)
+            create = min(max(0, wanted - len(active) - len(lingering)), _BURST)
         elif len(active) > wanted:
             ranked = sorted(active, key=_worth)
             delete = tuple(pod["metadata"]["name"] for pod in ranked[: min(len(active) - wanted, _BURST)])
     patience = timedelta(seconds=spec.get("minReadySeconds", 0))
     template_labels = spec["template"]["metadata"].get("labels") or {}
-    waits = []
+    waits = lingering
     available = 0
     for pod in active:
         since = pod_ready_since(pod)
