@@ -86,11 +86,11 @@ def test_no_more_than_the_backlog_waits_for_a_client_that_takes_nothing(monkeypa
         stored, client = Store(), Client()
         task = asyncio.create_task(made(stored).run(client))
         await turns()
+        (subscription,) = stored._shelves["configmaps"].subscriptions
         client.stalls = True
         for number in range(200):
             stored.put("configmaps", config_map(number))
             await turns()
-        (subscription,) = stored._shelves["configmaps"].subscriptions
         assert len(subscription.pending) <= 20
         with pytest.raises(TimeoutError):
             await task
