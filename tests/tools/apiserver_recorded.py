@@ -1,7 +1,8 @@
 """Make the data files of the embedded API server that only a running kube-apiserver knows.
 
 Run ``python tests/tools/apiserver_recorded.py`` with MESH_KUBE_APISERVER and MESH_ETCD set. It writes ``roles.json.gz``
-(the roles and bindings that every cluster begins with) and ``columns.json.gz`` (the columns of each kind's Table).
+(the roles and bindings that every cluster begins with), ``columns.json.gz`` (the columns of each kind's Table) and
+``descriptions.json.gz`` (what the schemas of ``schemas.json.gz`` and their fields say of themselves, and their enums).
 It does not run at build or test time: its results are committed.
 """
 
@@ -25,7 +26,8 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
 def main() -> None:
-    """Write both files and print their sizes."""
+    """Write the files and print their sizes."""
+    schemas = json.loads(gzip.decompress((DATA / "schemas.json.gz").read_bytes()))
     rows = json.loads(gzip.decompress((DATA / "resources.json.gz").read_bytes()))
     with tempfile.TemporaryDirectory() as folder, real_server.kube_apiserver(Path(folder)) as (url, token):
         session = requests.Session()
@@ -53,8 +55,26 @@ def main() -> None:
                 group = f"/apis/{row['group']}" if row["group"] else "/api"
                 answer = ask(f"{group}/{row['version']}/{row['plural']}", TABLE)
                 columns[f"{row['plural']}.{row['group']}".rstrip(".")] = answer["columnDefinitions"]
+        described: dict[str, Any] = {}
+        for path in ask("/openapi/v3")["paths"]:
+            for name, schema in ask(f"/openapi/v3/{path}").get("components", {}).get("schemas", {}).items():
+                if name in schemas:
+                    described[name] = [schema.get("description", ""), fields(schema)]
+    write("descriptions.json.gz", dict(sorted(described.items())))
     write("roles.json.gz", roles)
     write("columns.json.gz", columns)
+
+
+def fields(schema: dict[str, Any]) -> dict[str, list[Any]]:
+    """Give each field's description, and its enum or that of its items where it has one."""
+    found = {}
+    for name, inner in schema.get("properties", {}).items():
+        enum = inner.get("enum") or []
+        of_items = (inner.get("items") or {}).get("enum") or []
+        found[name] = [inner.get("description", ""), enum, of_items]
+        while found[name] and not found[name][-1]:
+            found[name].pop()
+    return {name: row for name, row in found.items() if row}
 
 
 def slim(role: dict[str, Any]) -> dict[str, Any]:

@@ -68,15 +68,19 @@ class WatchEvent:
 class ApiClient:
     """A connection to one API server; use it with ``async with``."""
 
-    def __init__(self, server: str, ca_pem: str, token: str) -> None:
+    def __init__(self, server: str, ca_pem: str, token: str, *, agent: str = "") -> None:
         self.server = server.rstrip("/")
         self.ca_pem = ca_pem
         self._token = token
+        self._agent = {"User-Agent": agent} if agent else {}
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def from_kubeconfig(cls, path: Path) -> ApiClient:
-        """Read the current context of ``path``; ValueError names what is missing there."""
+    def from_kubeconfig(cls, path: Path, *, agent: str = "") -> ApiClient:
+        """Read the current context of ``path``; ValueError names what is missing there.
+
+        ``agent`` is the User-Agent, whose first word is the field manager of what is written.
+        """
         config = yaml.safe_load(path.read_text())
         context = _named(config, "contexts", config.get("current-context"), path)["context"]
         cluster = _named(config, "clusters", context.get("cluster"), path)["cluster"]
@@ -89,7 +93,7 @@ class ApiClient:
             ca_pem = (path.parent / cluster["certificate-authority"]).read_text()
         else:
             raise ValueError(f"{path}: cluster {context['cluster']!r} names no certificate authority")
-        return cls(cluster["server"], ca_pem, user["token"])
+        return cls(cluster["server"], ca_pem, user["token"], agent=agent)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -98,7 +102,7 @@ class ApiClient:
                 limit=0,
                 keepalive_timeout=60,
             ),
-            headers={"Authorization": f"Bearer {self._token}"},
+            headers={"Authorization": f"Bearer {self._token}", **self._agent},
             timeout=aiohttp.ClientTimeout(total=60),
             trust_env=False,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-import secrets
+import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from pytest_mesh.clusters.local.apiclient import ApiError
@@ -61,7 +61,7 @@ class EventRecorder:
                 "kind": "Event",
                 "apiVersion": "v1",
                 "metadata": {
-                    "name": f"{metadata['name']}.{secrets.token_hex(8)}",
+                    "name": f"{metadata['name']}.{time.time_ns():x}",
                     "namespace": metadata["namespace"],
                 },
                 "involvedObject": subject,

@@ -6,12 +6,19 @@ Resource requests are not weighed: the node promises more than it has, for tests
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_mesh.contracts import Json
+
+
+_NONE: Final = "0/1 nodes are available: "
+_NO_HELP: Final = (
+    ". no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+)
+"""What kube-scheduler adds; ``kubectl describe`` shows it of a Pod that waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +50,10 @@ def obstacle(pod: Json, place: Place) -> str:
         return f"there is no scheduler {scheduler!r} in the embedded cluster"
     tolerations = spec.get("tolerations") or ()
     if place.unschedulable and not _tolerated(("node.kubernetes.io/unschedulable", "", "NoSchedule"), tolerations):
-        return "0/1 nodes are available: 1 node(s) were unschedulable"
+        return _NONE + "1 node(s) were unschedulable" + _NO_HELP
     for taint in place.taints:
         if taint[2] != "PreferNoSchedule" and not _tolerated(taint, tolerations):
-            return f"0/1 nodes are available: 1 node(s) had untolerated taint {{{taint[0]}: {taint[1]}}}"
+            return f"{_NONE}1 node(s) had untolerated taint {{{taint[0]}: {taint[1]}}}{_NO_HELP}"
     for key, value in (spec.get("nodeSelector") or {}).items():
         if labels.get(key) != value:
             return f"0/1 nodes are available: 1 node(s) didn't match Pod's node selector ({key}={value})"

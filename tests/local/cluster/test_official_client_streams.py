@@ -1,10 +1,12 @@
 """exec, logs and port-forward through the official Python client."""
 
 import contextlib
+import json
 import socket
 
 import pytest
 from cluster_scene import SLEEP, python, shell
+from kubernetes.stream.ws_client import ERROR_CHANNEL
 
 ECHO = """
 import socketserver
@@ -54,9 +56,12 @@ def test_exec_carries_input_both_ways(scene, space):
 def test_a_command_that_does_not_exist_says_so(scene, space):
     space.running("runs", shell(SLEEP))
 
-    _, _, code = scene.execute(space.name, "runs", ["/no/such/program"])
+    with scene.executing(space.name, "runs", ["/no/such/program"]) as connection:
+        connection.run_forever(timeout=10)
+        status = json.loads(connection.read_channel(ERROR_CHANNEL))
 
-    assert code == 127
+    assert status["reason"] == "InternalError"
+    assert 'exec: "/no/such/program": no such file or directory' in status["message"]
 
 
 def test_logs_are_read_and_followed_to_the_end(core, space):

@@ -8,11 +8,14 @@ from __future__ import annotations
 import gzip
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from pytest_mesh.clusters.local.apiserver.registry import ResourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DATA = Path(__file__).with_name("data")
 
@@ -28,6 +31,35 @@ def load(name: str) -> Any:
 def schemas() -> dict[str, dict[str, Any]]:
     """Give every built-in schema by its name; references are ``{"$ref": name}``, descriptions are left out."""
     found: dict[str, dict[str, Any]] = load("schemas.json.gz")
+    return found
+
+
+@cache
+def descriptions() -> dict[str, tuple[str, dict[str, list[Any]]]]:
+    """Give what each built-in schema says of itself and of its fields: ``[description, enum, enum of items]``."""
+    found: dict[str, tuple[str, dict[str, list[Any]]]] = load("descriptions.json.gz")
+    return found
+
+
+def described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Give a built-in schema with its descriptions and enums, which only people read."""
+    text, fields = descriptions().get(name, ("", {}))
+    found = {**({"description": text} if text else {}), **schema}
+    if "properties" in schema:
+        found["properties"] = {
+            field: _told(inner, fields.get(field, ())) for field, inner in schema["properties"].items()
+        }
+    return found
+
+
+def _told(schema: dict[str, Any], row: Sequence[Any]) -> dict[str, Any]:
+    text = row[0] if row else ""
+    enum, of_items = (row[place] if len(row) > place else [] for place in (1, 2))
+    found = {**({"description": text} if text else {}), **schema}
+    if enum:
+        found["enum"] = enum
+    if of_items:
+        found["items"] = {**found["items"], "enum": of_items}
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pytest_mesh.clusters.local.apiserver import builtins, lifecycle, objects
+from pytest_mesh.clusters.local.apiserver import builtins, objects
 from pytest_mesh.clusters.local.apiserver.registry import ResourceInfo
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def begin(crd: Json) -> None:
 
 def establish(registry: Registry, crd: Json) -> None:
     """Serve what a definition says from here on, and write so into its status, in place."""
-    spec, status, metadata = crd["spec"], crd.setdefault("status", {}), crd["metadata"]
-    if not metadata.get("deletionTimestamp"):
-        finalizers = [name for name in metadata.get("finalizers", ()) if name != lifecycle.CRD_FINALIZER]
-        metadata["finalizers"] = [*finalizers, lifecycle.CRD_FINALIZER]
+    spec, status = crd["spec"], crd.setdefault("status", {})
     status["acceptedNames"] = spec["names"]
     storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
     stored = status["storedVersions"] = list(status.get("storedVersions") or ())

@@ -67,10 +67,6 @@ def _container(container: Json) -> None:
         reference = (variable.get("valueFrom") or {}).get("fieldRef")
         if reference is not None:
             reference.setdefault("apiVersion", "v1")
-    requests = container["resources"].get("limits")
-    if requests:
-        # A limit without a request is a request.
-        container["resources"]["requests"] = {**requests, **container["resources"].get("requests", {})}
 
 
 def _volume(volume: Json) -> None:
@@ -127,6 +123,11 @@ def _pod(pod: Json) -> None:
     spec = pod.setdefault("spec", {})
     pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
+    for container in (*spec.get("containers", ()), *spec.get("initContainers", ())):
+        limits = container["resources"].get("limits")
+        if limits:
+            # A limit without a request is a request; of a template that is said once there is a Pod.
+            container["resources"]["requests"] = {**limits, **container["resources"].get("requests", {})}
 
 
 def admit_pod(pod: Json) -> None:
@@ -349,6 +350,7 @@ _KINDS: dict[str, Callable[[Json], None]] = {
     "jobs.batch": _job,
     "cronjobs.batch": _cron_job,
     "secrets": _secret,
+    "priorityclasses.scheduling.k8s.io": lambda obj: obj.setdefault("preemptionPolicy", "PreemptLowerPriority"),
     "namespaces": _namespace,
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _webhooks,
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _webhooks,

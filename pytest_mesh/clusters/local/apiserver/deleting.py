@@ -132,6 +132,8 @@ def marked(info: ResourceInfo, old: Json, asked: Json) -> Json:
             metadata["deletionTimestamp"] = objects.timestamp(grace)
         return new
     metadata["deletionTimestamp"] = objects.timestamp(grace)
+    if info.key == CRDS and lifecycle.CRD_FINALIZER not in finalizers:
+        metadata["finalizers"] = [*finalizers, lifecycle.CRD_FINALIZER]
     if info.key != "namespaces":
         metadata["deletionGracePeriodSeconds"] = grace
     if "generation" in metadata:

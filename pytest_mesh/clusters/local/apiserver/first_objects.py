@@ -1,4 +1,4 @@
-"""What a cluster holds before anybody asks for anything: the system's namespaces and the Service ``kubernetes``.
+"""What a cluster holds before anybody asks for anything: namespaces, roles, priorities and the Service ``kubernetes``.
 
 Everything else that a cluster has by itself (ServiceAccounts, kube-root-ca.crt, kube-dns, the Node) its controllers
 and its node make, as clients.
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.server import Server
     from pytest_mesh.contracts import Json
 
+_PRIORITIES = {
+    "system-node-critical": (
+        2000001000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    "system-cluster-critical": (
+        2000000000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+}
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 _NAME = {"name": "kubernetes", "namespace": "default"}
@@ -27,6 +37,9 @@ async def create(server: Server, *, port: int) -> None:
     for role in builtins.load("roles.json.gz"):
         if role["metadata"].get("namespace") is None:
             await _create(server, rights.GROUP, f"{role['kind'].lower()}s", role)
+    for name, (value, text) in _PRIORITIES.items():
+        head = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+        await _create(server, "scheduling.k8s.io", "priorityclasses", {**head, "value": value, "description": text})
     for name in NAMESPACES:
         await _create(server, "", "namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     for role in builtins.load("roles.json.gz"):

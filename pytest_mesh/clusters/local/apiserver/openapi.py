@@ -1,7 +1,7 @@
 """``/openapi/v3``: an index and one document for each group version, from the schemas in use. Pure over the registry.
 
 The documents hold what ``kubectl apply`` needs: kinds, schemas and the ``fieldValidation`` parameter.
-Descriptions are not kept, so ``kubectl explain`` shows fields and types only.
+Descriptions and enums, which ``kubectl explain`` shows, are added here: nothing else reads them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 REF = "#/components/schemas/"
 INFO = {"title": "Kubernetes", "version": "v1.34.4"}
+_LIST_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
+_ANY_OBJECT = "io.k8s.api.core.v1.ConfigMap"
+"""A schema whose apiVersion, kind and metadata say what those of every object say."""
 _QUERY = ("dryRun", "fieldManager", "fieldValidation")
 
 
@@ -46,7 +49,16 @@ def document(registry: Registry, group: str, version: str) -> Json | None:
         else:
             _collect(name, schemas)
         schemas[f"{name}List"] = _list_schema(info, name)
-        _collect("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", schemas)
+        schemas[_LIST_META] = {
+            "type": "object",
+            "description": "ListMeta describes metadata that synthetic resources must have, including lists.",
+            "properties": {
+                "continue": {"type": "string"},
+                "remainingItemCount": {"type": "integer", "format": "int64"},
+                "resourceVersion": {"type": "string"},
+                "selfLink": {"type": "string"},
+            },
+        }
         paths.update(_paths(info, name))
     return {"openapi": "3.0.0", "info": INFO, "paths": paths, "components": {"schemas": schemas}}
 
@@ -61,7 +73,7 @@ def _collect(name: str, schemas: dict[str, Any]) -> None:
     if name in schemas or name not in builtins.schemas():
         return
     schemas[name] = {}
-    schemas[name] = _linked(builtins.schemas()[name], schemas)
+    schemas[name] = _linked(builtins.described(name, builtins.schemas()[name]), schemas)
 
 
 def _linked(value: Any, schemas: dict[str, Any]) -> Any:
@@ -86,6 +98,11 @@ def _kind(info: ResourceInfo, suffix: str = "") -> list[Json]:
 def _custom_schema(info: ResourceInfo, schemas: dict[str, Any]) -> Json:
     schema: Json = _linked(dict(info.schema), schemas)
     schema["x-kubernetes-group-version-kind"] = _kind(info)
+    told = builtins.described(_ANY_OBJECT, builtins.schemas()[_ANY_OBJECT])["properties"]
+    for field in ("apiVersion", "kind", "metadata"):
+        link = schema["properties"][field]
+        link = {"allOf": [link]} if "$ref" in link else link
+        schema["properties"][field] = {"description": told[field]["description"], **link}
     return schema
 
 
@@ -96,7 +113,7 @@ def _list_schema(info: ResourceInfo, name: str) -> Json:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"$ref": f"{REF}io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+            "metadata": {"$ref": REF + _LIST_META},
             "items": {"type": "array", "items": {"$ref": REF + name}},
         },
         "x-kubernetes-group-version-kind": [{**_kind(info)[0], "kind": info.list_kind or f"{info.kind}List"}],

@@ -145,12 +145,12 @@ def _lose(owners: Owners, writer: Manager, difference: Difference, time: str) ->
     return result
 
 
-def conflicts(owners: Owners, writer: Manager, difference: Difference) -> errors.StatusError | None:
+def conflicts(owners: Owners, writer: Manager, written: frozenset[Path]) -> errors.StatusError | None:
     """Give the 409 that names who else owns what ``writer`` would change, or None."""
     found = [
-        (manager, sorted(owned.fields & difference.written))
+        (manager, sorted(owned.fields & written))
         for manager, owned in owners.items()
-        if manager != writer and owned.fields & difference.written
+        if manager != writer and owned.fields & written
     ]
     if not found:
         return None

@@ -166,6 +166,8 @@ def parse_fields(text: str, allowed: Sequence[str]) -> list[tuple[str, bool, str
         if match is None:
             raise errors.bad_request(f"invalid selector: '{term}'; can't understand '{term}'")
         path = match[1].strip()
+        if not path and not match[3] and match[2] != "!=":
+            continue
         if path not in ("metadata.name", "metadata.namespace", *allowed):
             if allowed:
                 raise errors.bad_request(f"field label not supported: {path}")

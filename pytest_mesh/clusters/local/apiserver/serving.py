@@ -15,6 +15,7 @@ from pytest_mesh.clusters.local.apiserver import (
     discovery,
     errors,
     openapi,
+    openapi2,
     reading,
     requests,
     reviews,
@@ -129,7 +130,8 @@ class Dispatcher:
 
     def _document(self, request: web.Request, path: str) -> web.Response:
         if path in ("/healthz", "/livez", "/readyz", "/healthz/ping", "/livez/ping", "/readyz/ping"):
-            return web.Response(text="ok")
+            name = path.split("/")[1]
+            return web.Response(text=f"[+]ping ok\n{name} check passed\n" if "verbose" in request.query else "ok")
         if path == "/version":
             return answer(dict(VERSION))
         registry = self._server.registry
@@ -142,6 +144,9 @@ class Dispatcher:
             response = answer(data)
             response.headers["Content-Type"] = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
             return response
+        if path == "/openapi/v2" and (kind := openapi2.protobuf_type(accept)):
+            packed = self._cached(kind, lambda: openapi2.document(registry), openapi2.packed)
+            return web.Response(body=packed, headers={"Content-Type": kind})
         make = self._maker(path)
         if make is None and path.startswith("/openapi/v3/"):
             return web.Response(status=404)
@@ -163,7 +168,7 @@ class Dispatcher:
         if path == "/openapi/v3":
             return lambda: openapi.index(registry)
         if path == "/openapi/v2":
-            return lambda: {"swagger": "2.0", "info": openapi.INFO, "paths": {}, "definitions": {}}
+            return lambda: openapi2.document(registry)
         if path == "":
             return lambda: {
                 "paths": [
@@ -190,13 +195,13 @@ class Dispatcher:
         found = document
         return None if found is None else lambda: found
 
-    def _cached(self, name: str, make: Callable[[], Json]) -> bytes:
+    def _cached(self, name: str, make: Callable[[], Json], write: Callable[[Json], bytes] = orjson.dumps) -> bytes:
         key = (name, self._server.registry.generation)
         data = self._documents.get(key)
         if data is None:
             if any(known[1] != key[1] for known in self._documents):
                 self._documents.clear()
-            data = self._documents[key] = orjson.dumps(make())
+            data = self._documents[key] = write(make())
         return data
 
     # ------------------------------------------------------------ resources

@@ -67,7 +67,11 @@ async def post(server: Server, target: Target, body: Json, options: WriteOptions
     if target.subresource == "eviction":
         if body["metadata"].get("name") != target.name:
             raise errors.bad_request("name in URL does not match name in Eviction object")
-        status, warnings = await deleting.delete(server, plain, body.get("deleteOptions") or {}, options)
+        asked = body.get("deleteOptions") or {}
+        if faults := requests.dry_run_faults(asked.get("dryRun") or ()):
+            raise errors.invalid("Eviction", "policy", target.name, faults)
+        dry = replace(options, dry_run=options.dry_run or bool(asked.get("dryRun")))
+        status, warnings = await deleting.delete(server, plain, asked, dry)
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
         return (status if options.dry_run else done), warnings
     kind, node = (body["target"].get(name, "") for name in ("kind", "name"))

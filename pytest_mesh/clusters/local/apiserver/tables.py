@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pytest_mesh.clusters.local.apiserver import builtins, jsonpaths, tablecells
+from pytest_mesh.clusters.local.apiserver import builtins, jsonpaths, policycells, tablecells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,8 @@ def _definition(name: str, kind: str, description: str, priority: int) -> Json:
 
 @lru_cache(maxsize=256)
 def _builtin_cells(key: str) -> list[tuple[Json, Cell]]:
-    known = {title.lstrip("*"): cell for title, cell in tablecells.COLUMNS.get(key, ())}
+    cells = tablecells.COLUMNS.get(key) or policycells.COLUMNS.get(key, ())
+    known = {title.lstrip("*"): cell for title, cell in cells}
     known |= {"Name": tablecells.name, "Age": known.get("Age", tablecells.age), "Created At": _created}
     columns = _recorded().get(key)
     if columns is None:

@@ -21,7 +21,7 @@ def unpatchable(changed: Json, error: errors.StatusError) -> errors.StatusError:
     return errors.invalid("", "", "", [cause])
 
 
-def untyped(info: ResourceInfo, target: Target, why: str) -> errors.StatusError:
-    """Give the 500 of an applied configuration that the schema has no place for."""
-    what = f"/{target.name}; {info.group}/{info.version}, Kind={info.kind}"
+def untyped(info: ResourceInfo, target: Target, namespace: str, why: str) -> errors.StatusError:
+    """Give the 500 of an applied configuration that the schema has no place for; ``namespace`` is what it says itself."""
+    what = f"{namespace}/{target.name}; {info.group}/{info.version}, Kind={info.kind}"
     return errors.StatusError(500, "", f"failed to create typed patch object ({what}): {why}")

@@ -17,6 +17,7 @@ from pytest_mesh.clusters.local.apiserver import (
     errors,
     fieldsets,
     jsontext,
+    lastapplied,
     lifecycle,
     objects,
     ownership,
@@ -194,17 +195,19 @@ async def _apply(server: Server, target: Target, body: Any, options: WriteOption
         raise errors.bad_request(f"invalid object type: {shown}, Kind={named}")
     body = body or {}
     body = objects.copy(body)
+    metadata = body.get("metadata")
+    stated = str(metadata.get("namespace") or "") if isinstance(metadata, dict) else ""
     preparing.check_identity(info, body, target.namespace, target.name)
     if body["metadata"].get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
     try:
         config, unknown = preparing.decode(info, body, with_defaults=False)
     except errors.StatusError as error:
-        raise unwritable.untyped(info, target, error.message.rpartition(": ")[2]) from error
+        raise unwritable.untyped(info, target, stated, error.message.rpartition(": ")[2]) from error
     if unknown:
-        raise unwritable.untyped(info, target, f".{unknown[0]}: field not declared in schema")
+        raise unwritable.untyped(info, target, stated, f".{unknown[0]}: field not declared in schema")
     if (again := fieldsets.duplicate(config, info.schema)) is not None:
-        raise unwritable.untyped(info, target, again)
+        raise unwritable.untyped(info, target, stated, again)
     warnings: list[str] = []
     if info.has_status:
         if target.subresource == "status":
@@ -224,8 +227,8 @@ async def _apply(server: Server, target: Target, body: Any, options: WriteOption
             )  # fmt: skip
         written = await _create(server, target, objects.copy(config), options, applied=applied)
     else:
-        stated = bool(config["metadata"].get("resourceVersion"))
-        written = await _update(server, target, options, lambda _old: config, conditional=stated, applied=applied)
+        conditional = bool(config["metadata"].get("resourceVersion"))
+        written = await _update(server, target, options, lambda _old: config, conditional=conditional, applied=applied)
     return Written(written.obj, warnings + written.warnings, written.created)
 
 
@@ -277,6 +280,8 @@ async def _update(
             new["metadata"].pop("managedFields", None)
         else:
             new = _own(info, old, new, options, target.subresource, applied)
+        if applied is not None:
+            lastapplied.follow(new, options.manager, applied.config)
         warnings += preparing.check(info, new, old)
         admitted, more = await server.admission.admit(
             "UPDATE",
@@ -294,7 +299,7 @@ async def _update(
             if conditional:
                 raise errors.conflict(info.plural, info.group, target.name)
             continue
-        return Written(_keep(server, info, old, new, options), warnings + more)
+        return Written(_keep(server, target, old, new, options), warnings + more)
     raise errors.conflict(info.plural, info.group, target.name)
 
 
@@ -339,7 +344,9 @@ def _own(
     if applied is None:
         owners = ownership.note_update(owners, writer, difference, time)
     else:
-        if not options.force and (conflict := ownership.conflicts(owners, writer, difference)) is not None:
+        excused = lastapplied.excused(old, options.manager, info.api_version, info.schema)
+        conflict = ownership.conflicts(owners, writer, difference.written - excused)
+        if not options.force and conflict is not None:
             raise conflict
         owners = ownership.note_apply(owners, writer, applied.fields, difference, time)
     new["metadata"]["managedFields"] = ownership.write(owners)
@@ -372,11 +379,13 @@ def _after_admission(info: ResourceInfo, sent: Json, admitted: Json | None, old:
     return obj
 
 
-def _keep(server: Server, info: ResourceInfo, old: Json, new: Json, options: WriteOptions) -> Json:
+def _keep(server: Server, target: Target, old: Json, new: Json, options: WriteOptions) -> Json:
     """Store the new form, unless nothing changed; take the object out if it was only waiting for this."""
+    info = target.info
     if lifecycle.same(old, new):
         return old
-    lifecycle.count_generation(info, old, new)
+    if target.subresource != "status":
+        lifecycle.count_generation(info, old, new)
     if options.dry_run:
         return new
     if info.kind == "CustomResourceDefinition":

@@ -18,14 +18,18 @@ from pytest_mesh.clusters.local.controllers.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.controllers.cache import Informer, Key
+    from pytest_mesh.clusters.local.event_recorder import EventRecorder
     from pytest_mesh.contracts import Json
 
 
 class DeploymentController:
     """Keeps the ReplicaSets of every Deployment."""
 
-    def __init__(self, client: ApiClient, *, deployments: Informer, replica_sets: Informer) -> None:
+    def __init__(
+        self, client: ApiClient, *, deployments: Informer, replica_sets: Informer, events: EventRecorder
+    ) -> None:
         self._client = client
+        self._events = events
         self._deployments = deployments
         self._replica_sets = replica_sets
         self._queue = WorkQueue("deployments", self._reconcile)
@@ -53,8 +57,10 @@ class DeploymentController:
         decision = deployment_plan.plan(deployment, owned, datetime.now(UTC))
         collection = f"/apis/apps/v1/namespaces/{key[0]}/replicasets"
         collided = decision.create is not None and not await self._created(collection, decision.create, deployment)
+        sizes = {item["metadata"]["name"]: int(item["spec"].get("replicas", 1)) for item in owned}
         for name, size in decision.scale.items():
             self._replica_sets.absorb(await self._client.patch(f"{collection}/{name}", {"spec": {"replicas": size}}))
+            self._tell(deployment, name, sizes[name], size)
         for name, missing in decision.annotate.items():
             body = {"metadata": {"annotations": dict(missing)}}
             self._replica_sets.absorb(await self._client.patch(f"{collection}/{name}", body))
@@ -70,6 +76,8 @@ class DeploymentController:
         """Create the ReplicaSet; False when another one has its name, so that another hash is needed."""
         try:
             self._replica_sets.absorb(await self._client.create(collection, replica_set))
+            if size := replica_set["spec"].get("replicas", 1):
+                self._tell(deployment, replica_set["metadata"]["name"], 0, size)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
@@ -78,6 +86,18 @@ class DeploymentController:
             owner = controller_of(existing)
             return owner is not None and owner["uid"] == deployment["metadata"]["uid"]
         return True
+
+    def _tell(self, deployment: Json, name: str, before: int, after: int) -> None:
+        if before != after:
+            way = "up" if after > before else "down"
+            message = f"Scaled {way} replica set {name} from {before} to {after}"
+            self._events.record(
+                {**deployment, "kind": "Deployment", "apiVersion": "apps/v1"},
+                "Normal",
+                "ScalingReplicaSet",
+                message,
+                component="deployment-controller",
+            )
 
     async def _owned(self, deployment: Json) -> list[Json]:
         """Give the ReplicaSets under this Deployment's control, after adopting orphans that it selects."""
@@ -112,14 +132,16 @@ class DeploymentController:
     async def _write(self, deployment: Json, status: Json, revision: str) -> None:
         namespace, name = key_of(deployment)
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
-        annotations = deployment["metadata"].get("annotations") or {}
+        metadata = deployment["metadata"]
+        annotations = metadata.get("annotations") or {}
+        changed = _significant(deployment.get("status") or {}) != _significant(status)
         if revision and annotations.get(deployment_plan.REVISION) != revision:
-            deployment = await self._client.patch(
-                path, {"metadata": {"annotations": {deployment_plan.REVISION: revision}}}
-            )
-            self._deployments.absorb(deployment)
-        if _significant(deployment.get("status") or {}) != _significant(status):
-            self._deployments.absorb(await self._client.replace(f"{path}/status", {**deployment, "status": status}))
+            # Written with the status, so that the annotation is no new generation.
+            metadata = {**metadata, "annotations": {**annotations, deployment_plan.REVISION: revision}}
+            changed = True
+        if changed:
+            written = {**deployment, "metadata": metadata, "status": status}
+            self._deployments.absorb(await self._client.replace(f"{path}/status", written))
 
 
 def _significant(status: Json) -> Json:

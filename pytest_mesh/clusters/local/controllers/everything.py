@@ -64,7 +64,7 @@ async def run(client: ApiClient) -> None:
     events = EventRecorder(client)
     controllers = (
         EndpointsController(client, services=services, pods=pods, slices=slices, endpoints=endpoints),
-        DeploymentController(client, deployments=deployments, replica_sets=replica_sets),
+        DeploymentController(client, deployments=deployments, replica_sets=replica_sets, events=events),
         ReplicaSetController(client, replica_sets=replica_sets, pods=pods, events=events),
         StatefulSetController(client, stateful_sets=stateful_sets, pods=pods, revisions=revisions, events=events),
         DaemonSetController(

@@ -56,7 +56,14 @@ async def _run(directory: Path, control: socket.socket, go_fd: int | None) -> No
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
     tasks: list[asyncio.Task[None]] = []
     runtime = Runtime(control)
-    async with ApiClient.from_kubeconfig(directory / "node.kubeconfig") as client, Prober() as prober:
+    config = directory / "node.kubeconfig"
+    async with (
+        ApiClient.from_kubeconfig(config, agent=f"kubelet/{node_object.KUBELET_VERSION}") as client,
+        ApiClient.from_kubeconfig(
+            config, agent=f"kube-controller-manager/{node_object.KUBELET_VERSION}"
+        ) as controlling,
+        Prober() as prober,
+    ):
         parts = Parts(
             client=client,
             runtime=runtime,
@@ -74,7 +81,7 @@ async def _run(directory: Path, control: socket.socket, go_fd: int | None) -> No
             tasks.append(group.create_task(kubelet.run()))
             tasks.append(group.create_task(services.run(client)))
             tasks.append(group.create_task(run_dns(client, NODE_ADDRESS)))
-            tasks.append(group.create_task(run_controllers(client)))
+            tasks.append(group.create_task(run_controllers(controlling)))
             await asked.wait()
             await _shut_down(kubelet, shutdown_seconds(directory))
             for task in tasks:

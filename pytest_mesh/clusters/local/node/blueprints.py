@@ -32,6 +32,13 @@ class Identity:
     """Names without ``CAP_``; only uid 0 holds them in effect."""
     no_new_privileges: bool = False
 
+    def shown(self) -> dict[str, object]:
+        """Give it as a Pod's status has it; empty where the group is only known in the container."""
+        gid = 0 if self.gid is None and self.uid == 0 else self.gid
+        if gid is None:
+            return {}
+        return {"uid": self.uid, "gid": gid, "supplementalGroups": sorted({gid, *self.groups})}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:

@@ -202,12 +202,17 @@ class ContainerLife:
                 blueprint = await self._blueprint(image)
             except images.UnknownImageError as error:
                 reason, event, message = "ErrImagePull", "Failed", str(error)
+                if self.spec.get("imagePullPolicy") == "Never":
+                    reason, event = "ErrImageNeverPull", "ErrImageNeverPull"
+                    message = (
+                        f'Container image "{self.spec["image"]}" is not present with pull policy of Never; {error}'
+                    )
             except (ConfigError, ApiError, KeyError, TypeError, ValueError) as error:
                 reason, event, message = "CreateContainerConfigError", "Failed", str(error)
             else:
                 if not reported and self.view.restarts == 0:
-                    where = f"root {image.root}"
-                    self._event("Normal", "Pulled", f'Image "{self.spec["image"]}" is in the image table ({where})')
+                    present = f'Container image "{self.spec["image"]}" already present on machine'
+                    self._event("Normal", "Pulled", present)
                 return blueprint
             if message != reported:
                 reported = message
@@ -221,6 +226,7 @@ class ContainerLife:
     async def _blueprint(self, image: Image) -> Blueprint:
         owner, spec, pod = self._owner, self.spec, self._owner.pod
         self._identity = pod_specs.identity(spec, pod, self._parts.capabilities, image.user)
+        self.view.user = self._identity.shown()
         sources = {(kind, name): await owner.fetch(kind, name) for kind, name, _ in environments.references(spec)}
         base = {
             "PATH": environments.DEFAULT_PATH,

@@ -34,6 +34,7 @@ def labels() -> dict[str, str]:
     return {
         "kubernetes.io/hostname": NODE_NAME,
         "kubernetes.io/os": "linux",
+        "node-role.kubernetes.io/control-plane": "",
         "kubernetes.io/arch": architecture,
         "beta.kubernetes.io/os": "linux",
         "beta.kubernetes.io/arch": architecture,

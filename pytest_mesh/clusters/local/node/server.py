@@ -66,6 +66,7 @@ class Handlers:
         if not life.logs:
             waiting = life.view.state.get("waiting") or {}
             why = waiting.get("message") or waiting.get("reason") or "not started"
+            why = waiting["reason"] if waiting.get("reason") == "ErrImageNeverPull" else why
             raise web.HTTPBadRequest(
                 text=f'container "{life.name}" in pod "{request.match_info["pod"]}" is waiting to start: {why}'
             )
@@ -87,7 +88,8 @@ class Handlers:
             limit=_number(query.get("limitBytes")),
         ):
             await response.write(chunk)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionResetError):  # whoever followed the log has gone
+            await response.write_eof()
         return response
 
     async def execute(self, request: web.Request) -> web.StreamResponse:
@@ -97,7 +99,7 @@ class Handlers:
         if not argv:
             raise web.HTTPBadRequest(text="no command")
         if life.process is None:
-            raise web.HTTPInternalServerError(text=f'container "{life.name}" is not running')
+            raise web.HTTPInternalServerError(text=streams.not_running(life))
         runtime = self._kubelet.parts.runtime
         return await streams.execute(request, runtime, life, argv)
 
@@ -105,7 +107,7 @@ class Handlers:
         """Follow a running container's output, and feed its input if it takes one."""
         life = self._container(request)
         if life.process is None or life.stdio is None:
-            raise web.HTTPInternalServerError(text=f'container "{life.name}" is not running')
+            raise web.HTTPInternalServerError(text=streams.not_attachable(request, life))
         return await streams.attach(request, life)
 
     async def forward(self, request: web.Request) -> web.StreamResponse:

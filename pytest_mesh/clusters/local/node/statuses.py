@@ -24,6 +24,8 @@ class ContainerState:
     ready: bool = False
     started: bool = False
     identifier: str = ""
+    user: Json = field(default_factory=dict)
+    """``uid``, ``gid`` and ``supplementalGroups`` of its first process, once that is known."""
 
     @property
     def exit_code(self) -> int | None:
@@ -33,7 +35,8 @@ class ContainerState:
 
     def to_json(self) -> Json:
         """Give the entry of containerStatuses."""
-        return {
+        resources = self.spec.get("resources") or {}
+        found: Json = {
             "name": self.spec["name"],
             "image": self.spec["image"],
             "imageID": f"mesh://{self.spec['image']}" if self.identifier else "",
@@ -44,6 +47,19 @@ class ContainerState:
             "state": self.state,
             "lastState": self.last,
         }
+        if self.identifier:
+            found["resources"] = resources
+            if resources.get("requests"):
+                found["allocatedResources"] = resources["requests"]
+            if self.user:
+                found["user"] = {"linux": self.user}
+            found["volumeMounts"] = [_mounted(mount) for mount in self.spec.get("volumeMounts") or ()]
+        return found
+
+
+def _mounted(mount: Json) -> Json:
+    found = {name: mount[name] for name in ("name", "mountPath", "readOnly") if mount.get(name)}
+    return {**found, "recursiveReadOnly": "Disabled"} if mount.get("readOnly") else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +105,7 @@ def status(pod: Json, facts: Facts, now: str) -> Json:
     old = pod.get("status") or {}
     current = phase(facts)
     result: Json = {
+        "observedGeneration": pod["metadata"].get("generation", 1),
         "phase": current,
         "conditions": _conditions(pod, facts, current, now),
         "hostIP": facts.host_address,
@@ -146,6 +163,7 @@ def _conditions(pod: Json, facts: Facts, current: str, now: str) -> list[Json]:
         condition: Json = {
             "type": kind,
             "status": value,
+            "observedGeneration": pod["metadata"].get("generation", 1),
             "lastTransitionTime": before.get("lastTransitionTime", now) if before.get("status") == value else now,
         }
         if reason:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import secrets
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import WSMsgType, web
@@ -33,13 +34,24 @@ _HALF_CLOSE: Final = "eof"
 _QUEUED: Final = 1 << 16
 
 
+def not_running(life: ContainerLife) -> str:
+    """Give a kubelet's words for a container that no command can run in."""
+    return f'unable to upgrade connection: container not found ("{life.name}")'
+
+
+def not_attachable(request: web.Request, life: ContainerLife) -> str:
+    """Give a kubelet's words for a container whose streams cannot be had."""
+    pod = f"{request.match_info['pod']}_{request.match_info['namespace']}"
+    return f"unable to upgrade connection: container {life.name} not found in pod {pod}"
+
+
 async def execute(
     request: web.Request, runtime: Runtime, life: ContainerLife, argv: tuple[str, ...]
 ) -> web.WebSocketResponse:
     """Run ``argv`` in the container and answer its exit code on the status channel."""
     container = life.process
     if container is None:
-        raise web.HTTPInternalServerError(text=f'container "{life.name}" is not running')
+        raise web.HTTPInternalServerError(text=not_running(life))
     websocket = web.WebSocketResponse(protocols=(_PROTOCOL,), max_msg_size=0, compress=False)
     await websocket.prepare(request)
     wanted = {name for name in _OUTPUTS if request.query.get(name)}
@@ -54,9 +66,7 @@ async def execute(
             with stdio.handed_over() as fds:
                 process = await runtime.execute(container, life.command(argv, tty=tty), fds)
         except StartError as error:
-            # What a shell would give: not found, or not executable.
-            code = 127 if "not found" in str(error) or "no such file" in str(error) else 126
-            await _finish(websocket, _status(code, f"OCI runtime exec failed: {error}"))
+            await _finish(websocket, _not_started(str(error)))
             return websocket
         sender = asyncio.create_task(_send_output(websocket, output, wanted))
         receiver = asyncio.create_task(_receive(websocket, stdio))
@@ -85,7 +95,7 @@ async def attach(request: web.Request, life: ContainerLife) -> web.WebSocketResp
     """Send what the container writes from here on, until it ends or the client goes."""
     stdio = life.stdio
     if stdio is None:
-        raise web.HTTPInternalServerError(text=f'container "{life.name}" is not running')
+        raise web.HTTPInternalServerError(text=not_attachable(request, life))
     websocket = web.WebSocketResponse(protocols=(_PROTOCOL,), max_msg_size=0, compress=False)
     await websocket.prepare(request)
     wanted = {name for name in _OUTPUTS if request.query.get(name)}
@@ -193,6 +203,16 @@ async def _finish(websocket: web.WebSocketResponse, status: Json) -> None:
     with contextlib.suppress(ConnectionError):
         await websocket.send_bytes(bytes([_STATUS]) + json.dumps(status).encode())
         await websocket.close()
+
+
+def _not_started(why: str) -> Json:
+    """Give what containerd's kubelet says of a program that cannot be started; there is no exit code then."""
+    start = "Internal error occurred: Internal error occurred: error executing command in container"
+    steps = f'failed to exec in container: failed to start exec "{secrets.token_hex(32)}": OCI runtime exec failed: exec failed'
+    message = f"{start}: {steps}: unable to start container process: {why}"
+    details = {"causes": [{"message": message}]}
+    head = {"metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500}
+    return {**head, "message": message, "details": details}
 
 
 def _status(code: int, message: str) -> Json:

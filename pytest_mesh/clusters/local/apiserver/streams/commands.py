@@ -23,6 +23,8 @@ from pytest_mesh.clusters.local.apiserver.streams.races import first_of
 from pytest_mesh.clusters.local.apiserver.takeover import TakenOver, take_over
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from aiohttp import ClientWebSocketResponse
 
     from pytest_mesh.clusters.local.apiserver.spdy.session import Stream
@@ -57,10 +59,15 @@ async def serve(request: web.Request, store: Store, kubelet: Kubelet, *, action:
     query = [*((one, "1") for one in wanted), *(("command", one) for one in command if action == "exec")]
     upgrade = upgrades.wanted(request, WEBSOCKET_PROTOCOLS, (SPDY_PROTOCOL,))
     path = f"/{action}/{namespace}/{name}/{container}"
-    async with kubelet.connect(path, query, protocols=(kubelets.PROTOCOL,)) as below:
-        if upgrade.websocket:
-            return await _by_websocket(request, below, upgrade.protocol)
-        return await _by_spdy(request, below, upgrade.protocol, wanted)
+    try:
+        async with kubelet.connect(path, query, protocols=(kubelets.PROTOCOL,)) as below:
+            if upgrade.websocket:
+                return await _by_websocket(request, below, upgrade.protocol)
+            return await _by_spdy(request, below, upgrade.protocol, wanted)
+    except errors.StatusError as error:
+        if not upgrade.websocket:
+            raise
+        return await _refused(request, error, upgrade.protocol)
 
 
 # ---------------------------------------------------------------- WebSocket
@@ -73,10 +80,31 @@ def _from_text(text: str, *, encoded: bool) -> bytes:
     return text.encode()
 
 
+def _sender(client: web.WebSocketResponse, *, encoded: bool) -> Callable[[bytes], Awaitable[None]]:
+    async def send(data: bytes) -> None:
+        if encoded:
+            await client.send_str(f"{data[0]}{base64.b64encode(data[1:]).decode('ascii')}")
+        else:
+            await client.send_bytes(data)
+
+    return send
+
+
+async def _refused(request: web.Request, error: errors.StatusError, protocol: str) -> web.WebSocketResponse:
+    """Open the client's WebSocket to say in it why the kubelet opened none, as kube-apiserver does."""
+    client = web.WebSocketResponse(protocols=(protocol,), max_msg_size=0, compress=False)
+    await client.prepare(request)
+    status = bytes([kubelets.STATUS]) + json.dumps(error.to_json()).encode()
+    await _sender(client, encoded=protocol == BASE64_PROTOCOL)(status)
+    await client.close()
+    return client
+
+
 async def _by_websocket(request: web.Request, below: ClientWebSocketResponse, protocol: str) -> web.WebSocketResponse:
     client = web.WebSocketResponse(protocols=(protocol,), max_msg_size=0, compress=False)
     await client.prepare(request)
     encoded = protocol == BASE64_PROTOCOL
+    send = _sender(client, encoded=encoded)
 
     async def up() -> None:
         async for message in client:
@@ -94,12 +122,6 @@ async def _by_websocket(request: web.Request, below: ClientWebSocketResponse, pr
             await send(message.data)
         if not finished:
             await send(bytes([kubelets.STATUS]) + json.dumps(_broken_off()).encode())
-
-    async def send(data: bytes) -> None:
-        if encoded:
-            await client.send_str(f"{data[0]}{base64.b64encode(data[1:]).decode('ascii')}")
-        else:
-            await client.send_bytes(data)
 
     try:
         await first_of(up(), down())
