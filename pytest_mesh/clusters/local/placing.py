@@ -69,14 +69,18 @@ def obstacle(pod: Json, place: Place) -> str:
     return ""
 
 
+def tolerates(toleration: Json, taint: Json) -> bool:
+    """Tell whether one toleration covers one taint; one without a key or an effect covers all of them."""
+    return (
+        (toleration.get("key") or taint["key"]) == taint["key"]
+        and (toleration.get("effect") or taint["effect"]) == taint["effect"]
+        and (toleration.get("operator") == "Exists" or (toleration.get("value") or "") == (taint.get("value") or ""))
+    )
+
+
 def _tolerated(taint: tuple[str, str, str], tolerations: Sequence[Json]) -> bool:
     key, value, effect = taint
-    return any(
-        each.get("key", key) == key
-        and each.get("effect", effect) == effect
-        and (each.get("operator") == "Exists" or (each.get("value") or "") == value)
-        for each in tolerations
-    )
+    return any(tolerates(each, {"key": key, "value": value, "effect": effect}) for each in tolerations)
 
 
 def _term_matches(term: Json, place: Place) -> bool:

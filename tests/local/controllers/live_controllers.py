@@ -261,3 +261,19 @@ def test_a_cron_job_makes_the_job_of_its_time(server):
             assert one["metadata"]["ownerReferences"][0]["kind"] == "CronJob"
 
     asyncio.run(scenario())
+
+
+def test_a_taint_takes_away_what_does_not_tolerate_it(server):
+    async def scenario():
+        async with world(server) as client:
+            toleration = {"key": "k", "operator": "Exists", "effect": "NoExecute"}
+            for name, tolerations in (("stays", [toleration]), ("goes", [])):
+                spec = {"containers": [{"name": "a", "image": "x:1"}], "tolerations": tolerations}
+                await client.create(f"{CORE}/pods", {"metadata": {"name": name}, "spec": spec})
+                await until(client, f"{CORE}/pods/{name}", has("Ready"))
+            await client.patch("/api/v1/nodes/one", {"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}})
+            await until(client, f"{CORE}/pods/goes", gone)
+            await client.patch("/api/v1/nodes/one", {"spec": {"taints": None}})
+            assert "deletionTimestamp" not in (await client.get(f"{CORE}/pods/stays"))["metadata"]
+
+    asyncio.run(scenario())

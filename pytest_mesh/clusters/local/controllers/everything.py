@@ -11,6 +11,7 @@ from pytest_mesh.clusters.local.controllers.cron_jobs import CronJobController
 from pytest_mesh.clusters.local.controllers.daemon_sets import DaemonSetController
 from pytest_mesh.clusters.local.controllers.deployments import DeploymentController
 from pytest_mesh.clusters.local.controllers.endpoints import EndpointsController
+from pytest_mesh.clusters.local.controllers.evictions import EvictionController
 from pytest_mesh.clusters.local.controllers.garbage import GarbageCollector
 from pytest_mesh.clusters.local.controllers.jobs import JobController
 from pytest_mesh.clusters.local.controllers.namespace_contents import ROOT_CONFIG_MAP, NamespaceContentsController
@@ -71,6 +72,7 @@ async def run(client: ApiClient) -> None:
             client, daemon_sets=daemon_sets, pods=pods, nodes=nodes, revisions=revisions, events=events
         ),
         JobController(client, jobs=jobs, pods=pods, events=events),
+        EvictionController(client, pods=pods, nodes=nodes, events=events),
         CronJobController(client, cron_jobs=cron_jobs, jobs=jobs, events=events),
         NamespaceContentsController(
             client, namespaces=namespaces, service_accounts=service_accounts, root_config_maps=root_config_maps
