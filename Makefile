@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live fuzz mutants failures injection lint types layers controllers-live workloads-live traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live kubectl-agreement kubectl-goldens kopf fuzz mutants failures injection lint types layers controllers-live workloads-live traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -145,6 +145,16 @@ layers: $(STAMP) ## import-linter: the laws of the design
 
 explain-agreement: debian $(STAMP) ## 2,000 generated requests of each of three seeds: refmesh explain beside real Envoys (docs/commands.md)
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_agreement.py' -s $(ARGS)
+
+kubectl-agreement: debian $(STAMP) ## Run tests/local/kubectl's commands on the embedded cluster, and compare with what kubectl said on kind (MESH_KUBECTL, PATH; docs/kubectl.md)
+	$(BIN)/pytest tests/local/kubectl --override-ini=python_files='live_*.py' $(ARGS)
+
+kubectl-goldens: $(STAMP) ## Record what kubectl says on kind anew (Docker, kind; MESH_KUBECTL, MESH_KIND_IMAGE, MESH_IMAGE_BASE)
+	$(BIN)/pytest tests/local/kubectl --override-ini=python_files='record_*.py' $(ARGS)
+
+kopf: debian $(STAMP) ## Run a kopf operator on the embedded cluster as it is
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/local/kopf/requirements.txt
+	$(BIN)/pytest tests/local/kopf --override-ini=python_files='live_*.py' $(ARGS)
 
 commands-live: debian $(STAMP) ## The commands against a running mesh; istioctl's own proxy-status where MESH_ISTIO_BIN or PATH has it
 	$(BIN)/pytest tests/reference/commands --override-ini=python_files='live_commands.py' --mesh-cluster=local --mesh-implementation=reference $(ARGS)
