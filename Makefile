@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live kubectl-agreement kubectl-goldens kopf fuzz mutants failures injection lint types layers controllers-live workloads-live traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation rootless differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live kubectl-agreement kubectl-goldens kopf fuzz mutants failures injection lint types layers controllers-live workloads-live traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -91,6 +91,10 @@ istiod-local: debian $(STAMP) ## Two of Istio's own istiods on the embedded clus
 
 isolation: debian $(STAMP) ## Restore the embedded cluster's state between test files, and give two workers a cluster each
 	$(BIN)/pytest tests/local --override-ini=python_files='live_isolation.py' -s $(ARGS)
+
+rootless: $(STAMP) ## The embedded cluster's own tests in a user namespace: run it as an ordinary user, not as root
+	@[ "$$(id -u)" != 0 ] || { echo "make rootless: this is root: run it as an ordinary user" >&2; exit 10; }
+	$(BIN)/pytest tests/local/cluster $(ARGS)
 
 istio-kind: $(STAMP)
 	$(BIN)/pytest --mesh-cluster=kind --mesh-implementation=istio $(ARGS)

@@ -7,6 +7,7 @@ the default. Nothing here starts or imports a cluster.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -223,7 +224,8 @@ def header(options: Options) -> str:
         if source == "default" and row.name not in {"cluster", "implementation"}:
             continue
         value = getattr(options, row.name.replace("-", "_"))
-        shown.append(f"{row.name}={value} ({source})")
+        rootless = row.name == "cluster" and value == "local" and getattr(os, "geteuid", int)() != 0
+        shown.append(f"{row.name}={value} ({source}{', rootless' if rootless else ''})")
     return f"mesh: {', '.join(shown)}"
 
 

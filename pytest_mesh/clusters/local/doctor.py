@@ -84,6 +84,8 @@ class Facts:
     docker_answers: bool = False
     kind: str = ""
     kubectl: str = ""
+    rootless: Mapping[str, str] | None = None
+    """For who is not root: what a cluster in a user namespace lacks, each with what mends it. None = it would not be in one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,26 @@ def judge_quickly(facts: Facts) -> tuple[Finding, ...]:
 
 
 def _capabilities(facts: Facts) -> list[Finding]:
+    if facts.rootless is not None:
+        lacking = [
+            Finding(
+                name=name,
+                ok=False,
+                required=True,
+                needed_for="a cluster without root",
+                fix=f"{fix}; or run as root",
+                works_without=_WITHOUT_LOCAL,
+            )
+            for name, fix in facts.rootless.items()
+        ]
+        whole = Finding(
+            name="rootless",
+            ok=True,
+            required=True,
+            needed_for="a cluster without root",
+            detail="in a user namespace of its own, with uids 0 to 65535",
+        )
+        return lacking or [whole]
     return [
         Finding(
             name=f"CAP_{name}",

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pytest_mesh.clusters.local import rootless
 from pytest_mesh.clusters.local.doctor import KERNEL_FEATURES, MODULES, Facts
 
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
@@ -47,6 +48,7 @@ def quick() -> Facts:
         docker=_find("docker"),
         kind=_find("kind"),
         kubectl=_find("kubectl"),
+        rootless=rootless.missing() if rootless.wanted() else None,
     )
 
 
@@ -68,6 +70,7 @@ def thorough() -> Facts:
         docker_answers=bool(seen.docker) and bool(_said([seen.docker, "version", "--format", "{{.Server.Version}}"])),
         kind=seen.kind,
         kubectl=seen.kubectl,
+        rootless=seen.rootless,
     )
 
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_mesh.clusters.local import namespaces
+from pytest_mesh.clusters.local import namespaces, rootless
 from pytest_mesh.clusters.local.network.netlink import Netlink
 
 _NAT = """*nat
@@ -53,6 +53,9 @@ def main() -> None:
             results[name] = ""
         return not results[name]
 
+    if rootless.wanted() and not tried("namespaces", rootless.enter):
+        sys.stdout.write(json.dumps(results) + "\n")
+        return
     tried("setuid", _change_user)
     if tried("namespaces", _enter):
         tried("overlayfs", _overlay)
@@ -111,7 +114,9 @@ def _overlay() -> None:
     upper, work, root = (directory / name for name in ("upper", "work", "root"))
     for path in (upper, work, root):
         path.mkdir()
-    namespaces.mount("overlay", str(root), "overlay", options=f"lowerdir=/,upperdir={upper},workdir={work}")
+    # In a user namespace nothing that has mounts below it can be a lower layer: there it is one directory at a time.
+    options = "lowerdir=/usr,userxattr" if rootless.entered() else "lowerdir=/"
+    namespaces.mount("overlay", str(root), "overlay", options=f"{options},upperdir={upper},workdir={work}")
     (root / "probe").write_text("written\n")
     if (upper / "probe").read_text() != "written\n":
         raise OSError("what is written does not reach the private layer")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from pytest_mesh.clusters.local import cluster, doctor, doctor_command, doctor_probes
+from pytest_mesh.clusters.local import cluster, doctor, doctor_command, doctor_probes, rootless
 from pytest_mesh.clusters.local.command import command as cluster_command
 
 GOOD = doctor.Facts(
@@ -137,3 +137,45 @@ def test_a_cluster_that_cannot_start_is_one_line_and_exit_code_1(monkeypatch):
     assert result.exit_code == 1
     assert result.stderr.splitlines() == ["Error: iptables is missing"]
     assert result.stdout == ""
+
+
+def test_who_is_not_root_needs_a_user_namespace_and_no_capability():
+    bare = replace(GOOD, capabilities=frozenset(), rootless={})
+    assert doctor.works(doctor.judge(bare))
+    assert finding(bare, "rootless").ok
+
+
+def test_what_a_user_namespace_lacks_is_named_with_what_mends_it():
+    lacking = replace(GOOD, capabilities=frozenset(), rootless={"newuidmap": "Debian package uidmap"})
+    line = doctor.first_missing(doctor.judge(lacking))
+    assert "newuidmap is missing" in line
+    assert "fix: Debian package uidmap; or run as root" in line
+    assert "works without: --mesh-cluster=kind or --mesh-cluster=existing" in line
+
+
+@pytest.mark.parametrize(
+    ("table", "path", "lacking"),
+    [
+        ("somebody:100000:65536", "/usr/bin", {"65535 subordinate uids in {table}"}),
+        ("me:100000:1000", "/usr/bin", {"65535 subordinate uids in {table}"}),
+        ("me:100000:65536", "/nowhere", {"newuidmap"}),
+        ("me:100000:65536", "/usr/bin", set()),
+        ("4711:100000:65535", "/usr/bin", set()),
+    ],
+)
+def test_a_range_of_ids_and_the_programs_that_map_it_are_looked_for(monkeypatch, tmp_path, table, path, lacking):
+    (tmp_path / "subuid").write_text(f"other:1:5\n{table}\n")
+    monkeypatch.setattr(rootless, "_HELPERS", {"uid": ("newuidmap", str(tmp_path / "subuid"))})
+    monkeypatch.setattr(rootless, "_FORBIDDEN", ())
+    monkeypatch.setattr(rootless, "_user", lambda: "me")
+    monkeypatch.setattr(rootless.os, "getuid", lambda: 4711)
+    monkeypatch.setattr(rootless.shutil, "which", lambda name: f"{path}/{name}" if path == "/usr/bin" else None)
+    assert set(rootless.missing()) == {text.format(table=tmp_path / "subuid") for text in lacking}
+
+
+def test_a_kernel_setting_that_forbids_user_namespaces_is_named(monkeypatch):
+    monkeypatch.setattr(rootless, "_HELPERS", {})
+    monkeypatch.setattr(rootless, "_FORBIDDEN", (("kernel/ostype", "Linux", "sysctl kernel.ostype=Hurd"),))
+    assert rootless.missing() == {
+        "user namespaces (kernel setting kernel.ostype is Linux)": "as root: sysctl kernel.ostype=Hurd"
+    }

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mesh.clusters.local import namespaces as ns
-from pytest_mesh.clusters.local import state
+from pytest_mesh.clusters.local import rootless, state
 from pytest_mesh.clusters.local.network import pods
 
 API_PORT: Final = 6443
@@ -50,6 +50,8 @@ def main() -> None:
     signal.set_wakeup_fd(waker)
     with socket.socket(fileno=os.dup(arguments.listen_fd)) as listener:
         port = listener.getsockname()[1]
+    if rootless.wanted():
+        rootless.enter()
     started = state.start_time(os.getpid())
     if started is None:
         raise RuntimeError("/proc is not mounted: a cluster needs it")

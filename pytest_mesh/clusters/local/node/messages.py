@@ -17,10 +17,13 @@ _SO_SNDBUFFORCE: Final = 32
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Give two connected ends that take messages of MESSAGE_LIMIT."""
+    """Give two connected ends that take messages of MESSAGE_LIMIT; in a user namespace, of ``net.core.wmem_max`` at most."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
-        end.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, MESSAGE_LIMIT)
+        try:
+            end.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, MESSAGE_LIMIT)
+        except PermissionError:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_LIMIT)
     return ends
 
 

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_mesh.clusters.local import namespaces as ns
+from pytest_mesh.clusters.local import rootless
+from pytest_mesh.clusters.local.node import patchwork
+from pytest_mesh.clusters.local.node.layers import bind, make_read_only, overlay, own_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,14 +74,18 @@ def build(blueprint: Blueprint, mounted: Sequence[str]) -> None:
     ns.mount("none", "/", flags=ns.MS_REC | ns.MS_PRIVATE)
     root = f"{blueprint.layer}/root"
     Path(root).mkdir(parents=True)
-    _overlay(blueprint.root, f"{blueprint.layer}/0", root)
+    if rootless.entered():
+        patchwork.lay(blueprint.root, blueprint.layer, root, mounted)
+        mounted = ()
+    else:
+        overlay(blueprint.root, f"{blueprint.layer}/0", root)
     for number, point in enumerate(mounted, start=1):
         inside = root + "/" + os.path.relpath(point, blueprint.root)
         with contextlib.suppress(FileNotFoundError):  # the host has unmounted it since
             if Path(point).is_dir():
-                _overlay(point, f"{blueprint.layer}/{number}", inside)
+                overlay(point, f"{blueprint.layer}/{number}", inside)
             else:
-                _bind(point, inside, read_only=True)
+                bind(point, inside, read_only=True)
     os.chdir(root)
     Path(root + _OLD).mkdir(mode=0o700)
     ns.pivot_root(".", "." + _OLD)
@@ -91,8 +98,9 @@ def build(blueprint: Blueprint, mounted: Sequence[str]) -> None:
     for path in blueprint.hidden:
         _hide(path, blueprint.root)
     _write_files(blueprint)
-    Path(blueprint.directory).mkdir(parents=True, exist_ok=True)
-    _mount_volumes(sorted(blueprint.mounts, key=lambda each: each.target.count("/")))
+    layer = _OLD + blueprint.layer
+    own_directory(Path(blueprint.directory), layer)
+    _mount_volumes(layer, sorted(blueprint.mounts, key=lambda each: each.target.count("/")))
     # An emptyDir at /tmp would cover an interpreter that lies below the host's /tmp.
     covering = [one.target for one in blueprint.mounts if not one.read_only]
     covered = [path for path in blueprint.readable if any(Path(path).is_relative_to(target) for target in covering)]
@@ -102,29 +110,7 @@ def build(blueprint: Blueprint, mounted: Sequence[str]) -> None:
     if blueprint.read_only_root:
         volumes = {volume.target for volume in blueprint.mounts}
         for path in {"/", *fresh} - volumes:
-            ns.mount("none", path, flags=ns.MS_REMOUNT | ns.MS_BIND | ns.MS_RDONLY)
-
-
-def _overlay(lower: str, layer: str, target: str) -> None:
-    upper, work = f"{layer}/upper", f"{layer}/work"
-    Path(upper).mkdir(parents=True)
-    Path(work).mkdir()
-    # The top directory of an overlay shows the upper layer's owner and mode.
-    status = Path(lower).stat()
-    os.chown(upper, status.st_uid, status.st_gid)
-    Path(upper).chmod(stat.S_IMODE(status.st_mode))
-    options = f"lowerdir={_escape(lower)},upperdir={_escape(upper)},workdir={_escape(work)},volatile"
-    ns.mount("overlay", target, "overlay", options=options)
-
-
-def _escape(path: str) -> str:
-    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
-
-
-def _bind(source: str, target: str, *, read_only: bool) -> None:
-    ns.mount(source, target, flags=ns.MS_BIND | ns.MS_REC)
-    if read_only:
-        ns.mount("none", target, flags=ns.MS_REMOUNT | ns.MS_BIND | ns.MS_RDONLY)
+            make_read_only(path)
 
 
 def _mount_kernel_file_systems(*, writable: bool) -> None:
@@ -157,7 +143,7 @@ def _mount_kernel_file_systems(*, writable: bool) -> None:
         return
     for name in _READ_ONLY_PROC:
         if Path(f"/proc/{name}").exists():
-            _bind(f"/proc/{name}", f"/proc/{name}", read_only=True)
+            bind(f"/proc/{name}", f"/proc/{name}", read_only=True)
     for name in _MASKED_PROC:
         if Path(f"/proc/{name}").exists():
             ns.mount("/dev/null", f"/proc/{name}", flags=ns.MS_BIND)
@@ -178,8 +164,8 @@ def _reveal(readable: Sequence[str], fresh: Sequence[str], root: str) -> None:
             source = Path(_OLD + root) / path.lstrip("/")
             if not source.exists():
                 continue
-            _make_place(source, place)
-            _bind(str(source), path, read_only=True)
+            _make_place(source, place, _OLD)
+            bind(str(source), path, read_only=True)
         # What is bound is the host's own, whose modes stay as they are.
         for ancestor in (*place.parents, *(() if bound else (place,))):
             if ancestor.is_dir():
@@ -206,20 +192,20 @@ def _write_files(blueprint: Blueprint) -> None:
         path.chmod(0o644)
 
 
-def _mount_volumes(volumes: Sequence[Mount]) -> None:
+def _mount_volumes(layer: str, volumes: Sequence[Mount]) -> None:
     """Mount the volumes, outer ones first; read-only comes last, for an inner one's place is made in the outer one."""
     for volume in volumes:
         source = Path(_OLD + volume.source)
-        _make_place(source, Path(volume.target))
-        _bind(str(source), volume.target, read_only=False)
+        _make_place(source, Path(volume.target), layer)
+        bind(str(source), volume.target, read_only=False)
     for volume in volumes:
         if volume.read_only:
-            ns.mount("none", volume.target, flags=ns.MS_REMOUNT | ns.MS_BIND | ns.MS_RDONLY)
+            make_read_only(volume.target)
 
 
-def _make_place(source: Path, place: Path) -> None:
+def _make_place(source: Path, place: Path, layer: str) -> None:
     if source.is_dir():
-        place.mkdir(parents=True, exist_ok=True)
+        own_directory(place, layer)
     elif not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
+        own_directory(place.parent, layer)
         place.touch()
