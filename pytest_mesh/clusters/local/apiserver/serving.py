@@ -94,7 +94,8 @@ class _Outlet:
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def waiting(self) -> int:
-        return self._transport.get_write_buffer_size()
+        # A TLS connection that was closed twice has lost its buffer.
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
     async def drain(self) -> None:
         await self._drain()
