@@ -25,11 +25,12 @@ DIFFERENCES = HERE / "differences.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A step that may differ: why, and kind's exit code and ours where these differ too."""
+    """A step that may differ: why, by which client (empty = each), and kind's exit code and ours where these differ too."""
 
     script: str
     run: str
     why: str
+    client: str = ""
     exit: tuple[int, int] | None = None
 
 
@@ -37,15 +38,15 @@ def known() -> list[Known]:
     """Read the differences file."""
     reasons = yaml.safe_load(DIFFERENCES.read_text()) or []
     return [
-        Known(script=script, run=run if isinstance(run, str) else run["run"], why=reason["why"], exit=_exit(run))
+        Known(script=script, why=reason["why"], **({"run": run} if isinstance(run, str) else _read(run)))
         for reason in reasons
         for script, runs in reason["steps"].items()
         for run in runs
     ]
 
 
-def _exit(run: Any) -> tuple[int, int] | None:
-    return None if isinstance(run, str) else tuple(run["exit"])
+def _read(run: dict[str, Any]) -> dict[str, Any]:
+    return {**run, "exit": tuple(run["exit"])} if "exit" in run else run
 
 
 def clients() -> dict[str, Path]:

@@ -120,7 +120,7 @@ def _scale_of(target: Target, obj: Json) -> Json:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: metadata[name] for name in kept if name in metadata},
-        "spec": {"replicas": wanted[0] if wanted else 0},
+        "spec": {"replicas": wanted[0]} if wanted and wanted[0] else {},
         "status": status,
     }
 
