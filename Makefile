@@ -185,7 +185,7 @@ failover: debian $(STAMP) ## Kill one of two istiods after the other under traff
 	$(BIN)/pytest tests/reference/xds --override-ini=python_files='live_two_istiods.py' --mesh-cluster=local --mesh-implementation=reference -s $(ARGS)
 
 acknowledged: debian $(STAMP) ## Hold a real Envoy against 10,000 generated resources that Galley accepts (ACK_CASES)
-	ACK_CASES=$(or $(ACK_CASES),10000) $(BIN)/pytest tests/reference/xds/test_envoy_accepts_what_is_generated.py $(ARGS)
+	ACK_CASES=$(or $(ACK_CASES),10000) $(BIN)/pytest tests/reference/xds/test_envoy_accepts_what_is_generated.py --timeout=3600 $(ARGS)
 
 kubernetes-goldens: debian $(STAMP) ## Record a real kube-apiserver's answers anew for tests/local/differential (MESH_KUBE_APISERVER, MESH_ETCD)
 	$(BIN)/pytest tests/local/differential --override-ini=python_files='record_*.py' $(ARGS)
