@@ -27,8 +27,6 @@ from pytest_mesh.traffic.proxies import Proxy, fingerprint, raw_config_dumps, wa
 
 __tracebackhide__ = hidden
 
-_LATE_ENDPOINTS_SECONDS = 10.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
@@ -188,7 +186,7 @@ class Convergence:
             and any(one.matches(pod) for one in behind)
         }
         try:
-            wait_endpoints(proxies, addresses, seconds=min(self.seconds, _LATE_ENDPOINTS_SECONDS))
+            wait_endpoints(proxies, addresses, seconds=self.seconds)
         except Infrastructure as error:
             self._record.facts(endpoints=f"not observed: {error}")
 
