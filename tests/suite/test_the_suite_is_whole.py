@@ -158,7 +158,9 @@ def test_the_lesson_names_only_what_is_there():
     named = set(re.findall(r"`(examples/[\w.]+|\w+/test_\w+\.(?:py|yaml))`", text))
     assert named
     assert [one for one in named if not ((ROOT / one).is_file() or (SUITE / one).is_file())] == []
-    features = set(re.findall(r"`((?:VS|DR|Inject|Svid|Rotation|Peer|Strict|Rejects|Accepted|Csr|Sds|Authz)\w*)`", text))
+    features = set(
+        re.findall(r"`((?:VS|DR|Inject|Svid|Rotation|Peer|Strict|Rejects|Accepted|Csr|Sds|Authz)\w*)`", text)
+    )
     assert features == set(catalogue.BY_ID), "docs/lesson.md shows every feature, and no other"
     modules = set(re.findall(r"`((?:mesh_reference|pytest_mesh)/[\w/]+(?:\.py)?)`", cells))
     assert modules
