@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
@@ -21,6 +22,8 @@ from pytest_mesh.traffic.splits import Draw
 
 SHARE = 4
 """One generated cell in so many of the profile's examples: two go out for each."""
+PAIRS = 50
+"""So many pairs go out in one push."""
 SCALED_HOSTS = ("sevenths.test", "hundredths.test")
 
 
@@ -32,23 +35,24 @@ def test_routes_said_in_other_words_answer_the_same(
     random = Random(mesh_settings.seed)  # noqa: S311 - reproducible, not secret
     number = max(1, hypothesis_settings().max_examples // SHARE)
     plain = [sharp(cell) for cell in draw_cells(number, mesh_settings.seed)]
-    # Beside each other, so that both meet the mesh at the same time.
-    cells = [one for cell in plain for one in (cell, rewritten(cell, LAWS[name], random))]
+    requests, wrong = 0, []
+    for part in _parts(plain):
+        # Beside each other, so that both meet the mesh at the same time.
+        cells = [one for cell in part for one in (cell, rewritten(cell, LAWS[name], random))]
+        answers = cell_stage.answers(cells)
+        requests += len(answers)
+        for index, cell in enumerate(part):
+            for sent in cell.requests:
+                seen = [answer(answers[place, sent], cell_stage.host(place)) for place in (2 * index, 2 * index + 1)]
+                if seen[0] != seen[1]:
+                    wrong.append((cells[2 * index], cells[2 * index + 1], sent, seen))
 
-    answers = cell_stage.answers(cells)
-
-    cell_stage.namespace.facts(cells=number, law=name, requests=len(answers), seed=mesh_settings.seed)
-    wrong = []
-    for index, cell in enumerate(plain):
-        for sent in cell.requests:
-            seen = [answer(answers[place, sent], cell_stage.host(place)) for place in (2 * index, 2 * index + 1)]
-            if seen[0] != seen[1]:
-                wrong.append((index, sent, seen))
+    cell_stage.namespace.facts(cells=number, law=name, requests=requests, seed=mesh_settings.seed)
     if wrong:
-        index, sent, seen = wrong[0]
+        before, after, sent, seen = wrong[0]
         raise MeshFailure(
             f"{(LAWS[name].__doc__ or name).splitlines()[0]} That changes nothing, but {len(wrong)} answers differ (seed {mesh_settings.seed}); "
-            f"the first is {sent}:\n{_told(cells[2 * index], seen[0])}\n{_told(cells[2 * index + 1], seen[1])}"
+            f"the first is {sent}:\n{_told(before, seen[0])}\n{_told(after, seen[1])}"
         )
 
 
@@ -90,24 +94,26 @@ def test_two_hosts_in_one_virtual_service_are_two_virtual_services(
     drawn = [sharp(cell) for cell in draw_cells(2 * number, mesh_settings.seed)]
     # A rule that names its own host says another thing on each of two.
     plain = [cell for cell in drawn if HOST not in json.dumps(cell.http)][:number]
-    apart = cell_stage.answers([cell for cell in plain for _ in range(2)])
-    together = cell_stage.answers_of_pairs(plain)
+    requests, wrong = 0, []
+    for part in _parts(plain):
+        apart = cell_stage.answers([cell for cell in part for _ in range(2)])
+        together = cell_stage.answers_of_pairs(part)
+        requests += len(together)
+        for place, sent in together:
+            seen = [
+                answer(apart[place, sent], cell_stage.host(place)),
+                answer(together[place, sent], cell_stage.pair_host(place)),
+            ]
+            if seen[0] != seen[1]:
+                wrong.append((part[place // 2], place, sent, seen))
 
-    cell_stage.namespace.facts(cells=len(plain), law="hosts", requests=len(together), seed=mesh_settings.seed)
-    wrong = []
-    for place, sent in together:
-        seen = [
-            answer(apart[place, sent], cell_stage.host(place)),
-            answer(together[place, sent], cell_stage.pair_host(place)),
-        ]
-        if seen[0] != seen[1]:
-            wrong.append((place, sent, seen))
+    cell_stage.namespace.facts(cells=len(plain), law="hosts", requests=requests, seed=mesh_settings.seed)
     if wrong:
-        place, sent, seen = wrong[0]
+        cell, place, sent, seen = wrong[0]
         raise MeshFailure(
             f"the {'first' if place % 2 == 0 else 'second'} host of a VirtualService answers otherwise than in a "
             f"VirtualService of its own, {len(wrong)} times (seed {mesh_settings.seed}); the first is {sent}:\n"
-            f"{_told(plain[place // 2], seen[0])}\n  with both hosts in one: {seen[1]}"
+            f"{_told(cell, seen[0])}\n  with both hosts in one: {seen[1]}"
         )
 
 
@@ -122,6 +128,10 @@ def _weighted(host: str, scale: int) -> Json:
         "metadata": {"name": host.removesuffix(".test")},
         "spec": {"hosts": [host], "http": [{"route": branches}]},
     }
+
+
+def _parts(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
+    return (cells[begin : begin + PAIRS] for begin in range(0, len(cells), PAIRS))
 
 
 def _told(cell: Cell, seen: Json) -> str:
