@@ -48,6 +48,8 @@ RETRY_SECONDS = 0.1
 GRPC_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
+    # What proxies send is small: no ping after each of their messages to learn how large a window they could use.
+    ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     # A proxy whose machine is gone is noticed within 40 s.
     ("grpc.keepalive_time_ms", 30_000),
