@@ -63,7 +63,7 @@ class Settings:
     """...but never longer than this after the first event."""
     debounce_stream: float = 0.05
     """While changes keep coming, a push waits for this long a quiet..."""
-    debounce_stream_max: float = 0.5
+    debounce_stream_max: float = 1.0
     """...but never longer than this after the first event."""
 
     shutdown_grace: float = 2.0

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +19,7 @@ from pathlib import Path
 READY_SECONDS = 60.0
 NODE = "10.244.0.1"
 """Where the API server listens besides loopback: Kubernetes takes no loopback address for its own endpoint."""
-TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 ISTIOD_ENVIRONMENT = {
     "POD_NAMESPACE": "istio-system", "POD_NAME": "istiod-0", "SERVICE_ACCOUNT": "istiod", "REVISION": "default",
     "CLUSTER_ID": "Kubernetes", "PILOT_CERT_PROVIDER": "istiod", "ISTIOD_CUSTOM_HOST": "localhost",
@@ -49,9 +50,8 @@ class Running:
     address: str
 
     def cpu(self) -> float:
-        """Seconds, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        """Seconds, user and system, by the process's own CPU clock: /proc counts in hundredths."""
+        return time.clock_gettime(~self.pid << 3 | 2)
 
     def memory(self) -> float:
         """Resident MiB."""
