@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_mesh.clusters.local.apiclient import ApiClient, ApiError, key_of
+from pytest_mesh.clusters.local.apiclient import ApiClient, key_of
 from pytest_mesh.clusters.local.controllers import daemon_set_plan
 from pytest_mesh.clusters.local.controllers.objects import labels_of
 from pytest_mesh.clusters.local.controllers.owned_pods import OwnedPods, StatusWriter
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.controllers.cache import Informer, Key
     from pytest_mesh.clusters.local.event_recorder import EventRecorder
     from pytest_mesh.contracts import Json
-
-log = logging.getLogger(__name__)
 
 
 class DaemonSetController:
@@ -70,17 +66,8 @@ class DaemonSetController:
         digest = hash_of(revisions.update)
         nodes = list(self._nodes.items.values())
         decision = daemon_set_plan.plan(daemon_set, pods, nodes, digest, datetime.now(UTC))
-        failed = False
-        try:
-            async with asyncio.TaskGroup() as group:
-                for node in decision.create:
-                    pod = daemon_set_plan.new_pod(daemon_set, node, digest)
-                    group.create_task(self._pods.create(daemon_set, pod))
-                for name in decision.delete:
-                    group.create_task(self._pods.delete(daemon_set, name))
-        except* ApiError as errors:
-            failed = True
-            log.warning("daemon set %s/%s: %s", *key, errors.exceptions[0])
+        new = (daemon_set_plan.new_pod(daemon_set, node, digest) for node in decision.create)
+        taken = await self._pods.carry_out(daemon_set, new, decision.delete)
         held = self._pods.held(daemon_set)
         status = daemon_set_plan.plan(daemon_set, held, nodes, digest, datetime.now(UTC)).status
         if revisions.collisions:
@@ -89,4 +76,4 @@ class DaemonSetController:
         hashes = {labels_of(pod).get(HASH_LABEL) for pod in held} | {digest}
         live = {item["metadata"]["name"] for item in revisions.all if hash_of(item) in hashes}
         await self._history.forget(daemon_set, revisions, live)
-        return 0.5 if failed else decision.again
+        return decision.again if taken else 0.5

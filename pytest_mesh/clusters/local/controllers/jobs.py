@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.controllers.cache import Informer, Key
     from pytest_mesh.clusters.local.event_recorder import EventRecorder
     from pytest_mesh.contracts import Json
-
-log = logging.getLogger(__name__)
 
 
 class JobController:
@@ -60,18 +56,9 @@ class JobController:
         for pod in pods:
             if pod["metadata"]["name"] in decision.counted:
                 await self._release(pod)
-        failed = False
-        try:
-            async with asyncio.TaskGroup() as group:
-                for pod in decision.create:
-                    group.create_task(self._pods.create(job, pod))
-                for name in decision.delete:
-                    group.create_task(self._pods.delete(job, name))
-        except* ApiError as errors:
-            failed = True
-            log.warning("job %s/%s: %s", *key, errors.exceptions[0])
+        taken = await self._pods.carry_out(job, decision.create, decision.delete)
         status = decision.status
-        if failed:
+        if not taken:
             held = self._pods.held(job)
             active = sum((pod.get("status") or {}).get("phase") in {None, "Pending", "Running"} for pod in held)
             status = {**status, "active": active}
@@ -86,7 +73,7 @@ class JobController:
                 self._pods.say(job, "Normal", "Completed", "Job completed")
             elif entry["type"] == "Suspended":
                 self._pods.say(job, "Normal", "Suspended", entry["message"])
-        return 0.5 if failed else decision.again
+        return decision.again if taken else 0.5
 
     async def _release_orphans(self, key: Key, job: Json | None) -> None:
         """Take the finalizer from Pods of a Job that is gone, so that they may go as well."""

@@ -6,6 +6,7 @@ how many there are to be, nor when.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +21,7 @@ from pytest_mesh.clusters.local.controllers.objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pytest_mesh.clusters.local.controllers.cache import Informer, Key
     from pytest_mesh.clusters.local.controllers.workqueue import WorkQueue
@@ -119,6 +120,21 @@ class OwnedPods:
             ):
                 result.append(await self._set_owners(pod, owner, own=True))
         return result
+
+    async def carry_out(self, owner: Json, create: Iterable[Json], delete: Iterable[str]) -> bool:
+        """Create these Pods and delete those, all at once; tells whether the API took everything, and logs if not."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for pod in create:
+                    group.create_task(self.create(owner, pod))
+                for name in delete:
+                    group.create_task(self.delete(owner, name))
+        except* ApiError as errors:
+            log.warning("%s %s/%s: %s", self._kind, *key_of(owner), errors.exceptions[0])
+            taken = False
+        else:
+            taken = True
+        return taken
 
     async def create(self, owner: Json, pod: Json) -> Json:
         """Create a Pod; ApiError when the API refuses it, with an event on the owner."""

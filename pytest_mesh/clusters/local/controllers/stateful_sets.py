@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_mesh.clusters.local.apiclient import ApiClient, ApiError, key_of
+from pytest_mesh.clusters.local.apiclient import ApiClient, key_of
 from pytest_mesh.clusters.local.controllers import stateful_set_plan
 from pytest_mesh.clusters.local.controllers.owned_pods import OwnedPods, StatusWriter
 from pytest_mesh.clusters.local.controllers.revisions import History
@@ -16,8 +14,6 @@ from pytest_mesh.clusters.local.controllers.workqueue import WorkQueue
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.controllers.cache import Informer, Key
     from pytest_mesh.clusters.local.event_recorder import EventRecorder
-
-log = logging.getLogger(__name__)
 
 
 class StatefulSetController:
@@ -53,16 +49,7 @@ class StatefulSetController:
         pods = await self._pods.claimed(stateful_set)
         revisions = await self._history.of(stateful_set)
         decision = stateful_set_plan.plan(stateful_set, pods, revisions, datetime.now(UTC))
-        failed = False
-        try:
-            async with asyncio.TaskGroup() as group:
-                for pod in decision.create:
-                    group.create_task(self._pods.create(stateful_set, pod))
-                for name in decision.delete:
-                    group.create_task(self._pods.delete(stateful_set, name))
-        except* ApiError as errors:
-            failed = True
-            log.warning("stateful set %s/%s: %s", *key, errors.exceptions[0])
+        taken = await self._pods.carry_out(stateful_set, decision.create, decision.delete)
         held = self._pods.held(stateful_set)
         status = stateful_set_plan.status_of(stateful_set, held, revisions, datetime.now(UTC))
         await self._statuses.write(stateful_set, status)
@@ -70,4 +57,4 @@ class StatefulSetController:
         await self._history.forget(
             stateful_set, revisions, live | {status["currentRevision"], status["updateRevision"]}
         )
-        return 0.5 if failed else decision.again
+        return decision.again if taken else 0.5
