@@ -32,5 +32,5 @@ class MeshSettings:
 
     For a suite's own documents only: a user's document is applied as it is.
     """
-    connections: int = 8
+    connections: int = 16
     """Requests in flight at once while a split is drawn."""

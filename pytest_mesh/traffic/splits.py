@@ -126,9 +126,11 @@ def draw_until(
 
 
 def next_draw(claim: SplitClaim, drawn: int, cap: int) -> int:
-    """Draw a tenth of what is expected at a time: small enough to stop early, large enough to be fast."""
-    step = min(max(FIRST_DRAW, claim.mean_size // 10), LARGEST_DRAW)
-    return max(1, min(step, cap - drawn))
+    """Give the size of the next draw: what is far off shows in a small first one; then up to where a right mesh may first
+    pass, about half of the mean, in one; then a tenth of the mean at a time, to stop early."""
+    tenth = max(FIRST_DRAW, claim.mean_size // 10)
+    step = FIRST_DRAW if drawn == 0 else max(tenth, claim.mean_size // 2 - drawn)
+    return max(1, min(step, LARGEST_DRAW, cap - drawn))
 
 
 def more_needed(claim: SplitClaim, counts: Mapping[str, int]) -> int:
