@@ -126,8 +126,10 @@ def draw_until(
 
 
 def next_draw(claim: SplitClaim, drawn: int, cap: int) -> int:
-    """Give the size of the next draw: what is far off shows in a small first one; then up to where a right mesh may first
-    pass, about half of the mean, in one; then a tenth of the mean at a time, to stop early."""
+    """Give the size of the next draw: small at first, then up to half of the mean in one, then a tenth of the mean each.
+
+    What is far off shows in the first; a right mesh seldom passes before half of the mean; tenths stop early.
+    """
     tenth = max(FIRST_DRAW, claim.mean_size // 10)
     step = FIRST_DRAW if drawn == 0 else max(tenth, claim.mean_size // 2 - drawn)
     return max(1, min(step, LARGEST_DRAW, cap - drawn))
