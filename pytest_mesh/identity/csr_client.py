@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_mesh.identity.minting import Svid
+from pytest_mesh.protobuf_wire import field, fields, number_field
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 CALL_SECONDS = 15.0
@@ -111,46 +112,21 @@ def connected(address: str, *, root_pem: str, server_name: str, svid: Svid | Non
 
 def request_bytes(csr: bytes, ttl_seconds: int, wishes: Mapping[str, str] | None = None) -> bytes:
     """Give the message IstioCertificateRequest: ``csr`` is field 1, ``validity_duration`` (seconds) 3, ``metadata`` 4."""
-    out = _field(1, csr)
+    out = field(1, csr)
     if ttl_seconds:
-        out += b"\x18" + _varint(ttl_seconds & (1 << 64) - 1)
+        out += number_field(3, ttl_seconds)
     if wishes:
         # google.protobuf.Struct: a map of field 1, whose values hold their text in field 3.
-        entries = ((name.encode(), _field(3, value.encode())) for name, value in wishes.items())
-        out += _field(4, b"".join(_field(1, _field(1, name) + _field(2, value)) for name, value in entries))
+        entries = (field(1, name) + field(2, field(3, value)) for name, value in wishes.items())
+        out += field(4, b"".join(field(1, entry) for entry in entries))
     return out
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
 
 
 def chain_of(message: bytes) -> list[str]:
     """Read ``cert_chain``, field 1 of IstioCertificateResponse; raises ValueError on anything else."""
-    found, at = [], 0
-    while at < len(message):
-        if message[at] != 0x0A:
-            raise ValueError(f"field tag {message[at]:#x} where cert_chain was expected")
-        length, at = _read_varint(message, at + 1)
-        found.append(message[at : at + length].decode())
-        at += length
+    found = []
+    for number, value in fields(message):
+        if number != 1 or not isinstance(value, bytes):
+            raise ValueError(f"field {number} where cert_chain was expected")
+        found.append(value.decode())
     return found
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at

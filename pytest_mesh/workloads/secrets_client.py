@@ -1,7 +1,7 @@
 """Asks the agent of its own pod for secrets, as the pod's proxy does: StreamSecrets (SDS) over a Unix socket.
 
 It judges nothing, and no private key leaves the pod: of a key it says that it was
-there. The messages are few enough to be written and read by hand.
+there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pytest_mesh.protobuf_wire import field, lengths
 from pytest_mesh.workloads import packages
 
 packages.reachable()
@@ -74,8 +75,8 @@ def _asked(path: str, names: Sequence[str], deadline: float) -> Json:
     stream = http.get_next_available_stream_id()
     pseudo = [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", METHOD)]
     http.send_headers(stream, [*pseudo, ("content-type", "application/grpc"), ("te", "trailers")])
-    message = _field(2, _field(1, NODE.encode())) + b"".join(_field(3, name.encode()) for name in names)
-    message += _field(4, TYPE_URL.encode())
+    message = field(2, field(1, NODE)) + b"".join(field(3, name) for name in names)
+    message += field(4, TYPE_URL)
     # The stream stays open, as Envoy's does: what has ended need not be answered.
     http.send_data(stream, b"\0" + len(message).to_bytes(4) + message)
     body, told = bytearray(), dict[str, str]()
@@ -104,62 +105,28 @@ def _asked(path: str, names: Sequence[str], deadline: float) -> Json:
 
 def _secrets(response: bytes) -> Iterator[Json]:
     """Read a DiscoveryResponse: resources (2) are Any messages, whose value (2) is a Secret."""
-    for number, resource in _fields(response):
+    for number, resource in lengths(response):
         if number == 2:
-            yield _secret(b"".join(value for inner, value in _fields(resource) if inner == 2))
+            yield _secret(b"".join(value for inner, value in lengths(resource) if inner == 2))
 
 
 def _secret(message: bytes) -> Json:
     """Read a Secret: name (1), tls_certificate (2) of chain (1) and key (2), validation_context (4) of roots (1)."""
     found: Json = {"name": "", "chain": "", "roots": "", "key": False}
-    for number, value in _fields(message):
+    for number, value in lengths(message):
         if number == 1:
             found["name"] = value.decode()
         elif number == 2:
-            for part, source in _fields(value):
+            for part, source in lengths(value):
                 if part == 1:
                     found["chain"] = _text(source)
                 elif part == 2:
                     found["key"] = bool(_text(source))
         elif number == 4:
-            found["roots"] = "".join(_text(source) for part, source in _fields(value) if part == 1)
+            found["roots"] = "".join(_text(source) for part, source in lengths(value) if part == 1)
     return found
 
 
 def _text(source: bytes) -> str:
     """Read a DataSource's inline bytes (2) or string (3)."""
-    return "".join(value.decode() for number, value in _fields(source) if number in {2, 3})
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give number and content of every field that has a length; numbers are passed over."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        if tag & 7 == 2:
-            length, at = _varint(message, at)
-            if at + length > len(message):
-                raise ValueError("a field is longer than its message")
-            yield tag >> 3, message[at : at + length]
-            at += length
-        elif tag & 7 == 0:
-            _, at = _varint(message, at)
-        else:
-            at += {1: 8, 5: 4}[tag & 7]
-
-
-def _field(number: int, content: bytes) -> bytes:
-    length, size = len(content), b""
-    while length > 0x7F:
-        size, length = size + bytes([length & 0x7F | 0x80]), length >> 7
-    return bytes([number << 3 | 2]) + size + bytes([length]) + content
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
+    return "".join(value.decode() for number, value in lengths(source) if number in {2, 3})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from pytest_mesh.clusters.local.apiserver import openapi
+from pytest_mesh.protobuf_wire import field
 
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.registry import Registry
@@ -67,19 +68,19 @@ def _schema(schema: Json) -> Json:
 
 def packed(document: Json) -> bytes:
     """Give the document as a message ``openapi.v2.Document``, whose numbers are gnostic's."""
-    info = _text(1, document["info"]["title"]) + _text(2, document["info"]["version"])
+    info = field(1, document["info"]["title"]) + field(2, document["info"]["version"])
     return b"".join(
         (
-            _text(1, document["swagger"]),
-            _field(2, info),
-            _field(8, b""),
-            _field(9, _named(document["definitions"])),
+            field(1, document["swagger"]),
+            field(2, info),
+            field(8, b""),
+            field(9, _named(document["definitions"])),
         )
     )
 
 
 def _named(schemas: Json) -> bytes:
-    return b"".join(_field(1, _text(1, name) + _field(2, _message(inner))) for name, inner in schemas.items())
+    return b"".join(field(1, field(1, name) + field(2, _message(inner))) for name, inner in schemas.items())
 
 
 def _message(schema: Json) -> bytes:
@@ -89,21 +90,21 @@ def _message(schema: Json) -> bytes:
 def _parts(schema: Json) -> Iterator[bytes]:
     for number, name in ((1, "$ref"), (2, "format"), (4, "description")):
         if schema.get(name):
-            yield _text(number, schema[name])
+            yield field(number, schema[name])
     for name in schema.get("required") or ():
-        yield _text(19, name)
+        yield field(19, name)
     for value in schema.get("enum") or ():
-        yield _field(20, _any(value))
+        yield field(20, _any(value))
     if isinstance(schema.get("additionalProperties"), dict):
-        yield _field(21, _field(1, _message(schema["additionalProperties"])))
+        yield field(21, field(1, _message(schema["additionalProperties"])))
     if schema.get("type"):
-        yield _field(22, _text(1, schema["type"]))
+        yield field(22, field(1, schema["type"]))
     if "items" in schema:
-        yield _field(23, _field(1, _message(schema["items"])))
+        yield field(23, field(1, _message(schema["items"])))
     if "properties" in schema:
-        yield _field(25, _named(schema["properties"]))
+        yield field(25, _named(schema["properties"]))
     for name in _extensions(schema):
-        yield _field(31, _text(1, name) + _field(2, _any(schema[name])))
+        yield field(31, field(1, name) + field(2, _any(schema[name])))
 
 
 def _extensions(schema: Json) -> Iterable[str]:
@@ -112,21 +113,4 @@ def _extensions(schema: Json) -> Iterable[str]:
 
 def _any(value: Any) -> bytes:
     """Give a value as gnostic's Any, whose text is YAML; JSON is YAML."""
-    return _text(2, orjson.dumps(value).decode())
-
-
-def _text(number: int, text: str) -> bytes:
-    return _field(number, text.encode())
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
+    return field(2, orjson.dumps(value).decode())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pytest_mesh.clusters.local.apiserver import builtins
+from pytest_mesh.protobuf_wire import fields, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,48 +60,15 @@ def _message_name(api_version: str, kind: str) -> str:
     return name
 
 
-def _raw_fields(data: bytes | memoryview) -> dict[int, list[Any]]:
-    """Split a message into field number -> raw values: int for varints, bytes for everything else."""
-    fields: dict[int, list[Any]] = {}
-    position, end = 0, len(data)
-    while position < end:
-        tag, position = _varint(data, position)
-        wire = tag & 7
-        value: Any
-        if wire == 0:
-            value, position = _varint(data, position)
-        elif wire == 2:
-            size, position = _varint(data, position)
-            value = data[position : position + size]
-            if len(value) != size:
-                raise ValueError("malformed protobuf: a field is cut short")
-            position += size
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-            value = data[position : position + size]
-            position += size
-        else:
-            raise ValueError(f"malformed protobuf: wire type {wire}")
-        fields.setdefault(tag >> 3, []).append(value)
-    return fields
+def _raw_fields(data: bytes) -> dict[int, list[Any]]:
+    """Split a message into field number -> raw values."""
+    found: dict[int, list[Any]] = {}
+    for number, value in fields(data):
+        found.setdefault(number, []).append(value)
+    return found
 
 
-def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _message(data: bytes | memoryview, name: str) -> Any:
+def _message(data: bytes, name: str) -> Any:
     special = _SPECIAL.get(name)
     if special is not None:
         return special(_raw_fields(data))
@@ -131,7 +99,7 @@ def _value(raw: Any, kind: str) -> Any:
     if kind == "s":
         return bytes(raw).decode()
     if kind == "i":
-        return _signed(raw) if isinstance(raw, int) else 0
+        return signed(raw) if isinstance(raw, int) else 0
     if kind == "b":
         return bool(raw) if isinstance(raw, int) else False
     if kind == "y":
@@ -141,39 +109,39 @@ def _value(raw: Any, kind: str) -> Any:
     return _message(raw, kind)
 
 
-def _time(fields: dict[int, list[Any]], *, micro: bool = False) -> str | None:
-    if not fields:
+def _time(found: dict[int, list[Any]], *, micro: bool = False) -> str | None:
+    if not found:
         return None
-    seconds = _signed(fields.get(1, [0])[-1])
-    nanos = fields.get(2, [0])[-1]
+    seconds = signed(found.get(1, [0])[-1])
+    nanos = found.get(2, [0])[-1]
     moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
     if micro:
         return moment.strftime("%Y-%m-%dT%H:%M:%S") + f".{nanos // 1000:06d}Z"
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _int_or_string(fields: dict[int, list[Any]]) -> int | str:
-    if fields.get(1, [0])[-1] == 1:
-        return bytes(fields.get(3, [b""])[-1]).decode()
-    return _signed(fields.get(2, [0])[-1])
+def _int_or_string(found: dict[int, list[Any]]) -> int | str:
+    if found.get(1, [0])[-1] == 1:
+        return bytes(found.get(3, [b""])[-1]).decode()
+    return signed(found.get(2, [0])[-1])
 
 
-def _raw_json(fields: dict[int, list[Any]]) -> Any:
-    raw = bytes(fields.get(1, [b""])[-1])
+def _raw_json(found: dict[int, list[Any]]) -> Any:
+    raw = bytes(found.get(1, [b""])[-1])
     return orjson.loads(raw) if raw else {}
 
 
-def _duration(fields: dict[int, list[Any]]) -> str:
-    nanos = _signed(fields.get(1, [0])[-1])
+def _duration(found: dict[int, list[Any]]) -> str:
+    nanos = signed(found.get(1, [0])[-1])
     return f"{nanos / 1e9:g}s"
 
 
 _SPECIAL: dict[str, Callable[[dict[int, list[Any]]], Any]] = {
     META + "Time": _time,
-    META + "MicroTime": lambda fields: _time(fields, micro=True),
+    META + "MicroTime": lambda found: _time(found, micro=True),
     META + "FieldsV1": _raw_json,
     META + "Duration": _duration,
     "k8s.io.apimachinery.pkg.runtime.RawExtension": _raw_json,
-    "k8s.io.apimachinery.pkg.api.resource.Quantity": lambda fields: bytes(fields.get(1, [b""])[-1]).decode(),
+    "k8s.io.apimachinery.pkg.api.resource.Quantity": lambda found: bytes(found.get(1, [b""])[-1]).decode(),
     "k8s.io.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
 }
