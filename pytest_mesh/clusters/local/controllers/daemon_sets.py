@@ -67,7 +67,7 @@ class DaemonSetController:
         nodes = list(self._nodes.items.values())
         decision = daemon_set_plan.plan(daemon_set, pods, nodes, digest, datetime.now(UTC))
         new = (daemon_set_plan.new_pod(daemon_set, node, digest) for node in decision.create)
-        taken = await self._pods.carry_out(daemon_set, new, decision.delete)
+        refused = await self._pods.carry_out(daemon_set, new, decision.delete)
         held = self._pods.held(daemon_set)
         status = daemon_set_plan.plan(daemon_set, held, nodes, digest, datetime.now(UTC)).status
         if revisions.collisions:
@@ -76,4 +76,4 @@ class DaemonSetController:
         hashes = {labels_of(pod).get(HASH_LABEL) for pod in held} | {digest}
         live = {item["metadata"]["name"] for item in revisions.all if hash_of(item) in hashes}
         await self._history.forget(daemon_set, revisions, live)
-        return decision.again if taken else 0.5
+        return 0.5 if refused else decision.again

@@ -56,9 +56,9 @@ class JobController:
         for pod in pods:
             if pod["metadata"]["name"] in decision.counted:
                 await self._release(pod)
-        taken = await self._pods.carry_out(job, decision.create, decision.delete)
+        refused = await self._pods.carry_out(job, decision.create, decision.delete)
         status = decision.status
-        if not taken:
+        if refused:
             held = self._pods.held(job)
             active = sum((pod.get("status") or {}).get("phase") in {None, "Pending", "Running"} for pod in held)
             status = {**status, "active": active}
@@ -73,7 +73,7 @@ class JobController:
                 self._pods.say(job, "Normal", "Completed", "Job completed")
             elif entry["type"] == "Suspended":
                 self._pods.say(job, "Normal", "Suspended", entry["message"])
-        return decision.again if taken else 0.5
+        return 0.5 if refused else decision.again
 
     async def _release_orphans(self, key: Key, job: Json | None) -> None:
         """Take the finalizer from Pods of a Job that is gone, so that they may go as well."""

@@ -121,8 +121,9 @@ class OwnedPods:
                 result.append(await self._set_owners(pod, owner, own=True))
         return result
 
-    async def carry_out(self, owner: Json, create: Iterable[Json], delete: Iterable[str]) -> bool:
-        """Create these Pods and delete those, all at once; tells whether the API took everything, and logs if not."""
+    async def carry_out(self, owner: Json, create: Iterable[Json], delete: Iterable[str]) -> str:
+        """Create these Pods and delete those, all at once; gives what the API refused, which is logged, or nothing."""
+        refused = ""
         try:
             async with asyncio.TaskGroup() as group:
                 for pod in create:
@@ -130,11 +131,9 @@ class OwnedPods:
                 for name in delete:
                     group.create_task(self.delete(owner, name))
         except* ApiError as errors:
-            log.warning("%s %s/%s: %s", self._kind, *key_of(owner), errors.exceptions[0])
-            taken = False
-        else:
-            taken = True
-        return taken
+            refused = str(errors.exceptions[0])
+            log.warning("%s %s/%s: %s", self._kind, *key_of(owner), refused)
+        return refused
 
     async def create(self, owner: Json, pod: Json) -> Json:
         """Create a Pod; ApiError when the API refuses it, with an event on the owner."""

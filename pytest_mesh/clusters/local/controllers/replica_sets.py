@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pytest_mesh.clusters.local.apiclient import ApiClient, ApiError, key_of
+from pytest_mesh.clusters.local.apiclient import ApiClient, key_of
 from pytest_mesh.clusters.local.controllers.objects import (
     format_time,
     is_being_deleted,
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.controllers.cache import Informer, Key
     from pytest_mesh.clusters.local.event_recorder import EventRecorder
     from pytest_mesh.contracts import Json
-
-log = logging.getLogger(__name__)
 
 _BURST = 500
 """Pods created or deleted in one step at most, as kube-controller-manager's."""
@@ -131,16 +127,8 @@ class ReplicaSetController:
         if replica_set is None:
             return None
         decision = plan(replica_set, await self._pods.claimed(replica_set), datetime.now(UTC))
-        failure = ""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(decision.create):
-                    group.create_task(self._pods.create(replica_set, new_pod(replica_set)))
-                for name in decision.delete:
-                    group.create_task(self._pods.delete(replica_set, name))
-        except* ApiError as errors:
-            failure = str(errors.exceptions[0])
-            log.warning("replica set %s/%s: %s", *key, failure)
+        new = [new_pod(replica_set) for _ in range(decision.create)]
+        failure = await self._pods.carry_out(replica_set, new, decision.delete)
         decision = plan(replica_set, self._pods.held(replica_set), datetime.now(UTC))
         await self._statuses.write(replica_set, _with_failure(replica_set, decision.status, failure))
         return 0.5 if failure else decision.again

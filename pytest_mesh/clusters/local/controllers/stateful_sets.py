@@ -49,7 +49,7 @@ class StatefulSetController:
         pods = await self._pods.claimed(stateful_set)
         revisions = await self._history.of(stateful_set)
         decision = stateful_set_plan.plan(stateful_set, pods, revisions, datetime.now(UTC))
-        taken = await self._pods.carry_out(stateful_set, decision.create, decision.delete)
+        refused = await self._pods.carry_out(stateful_set, decision.create, decision.delete)
         held = self._pods.held(stateful_set)
         status = stateful_set_plan.status_of(stateful_set, held, revisions, datetime.now(UTC))
         await self._statuses.write(stateful_set, status)
@@ -57,4 +57,4 @@ class StatefulSetController:
         await self._history.forget(
             stateful_set, revisions, live | {status["currentRevision"], status["updateRevision"]}
         )
-        return decision.again if taken else 0.5
+        return 0.5 if refused else decision.again
