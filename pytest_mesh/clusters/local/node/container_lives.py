@@ -16,8 +16,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pytest_mesh.clusters.local.apiclient import ApiError
-from pytest_mesh.clusters.local.node import container_logs, environments, images, pod_specs, probes, processes
-from pytest_mesh.clusters.local.node.blueprints import Blueprint, Command, Identity, Mount
+from pytest_mesh.clusters.local.node import configurations, container_logs, images, pod_specs, probes, processes
+from pytest_mesh.clusters.local.node.blueprints import Blueprint, Command, Identity
 from pytest_mesh.clusters.local.node.container_logs import RunLog
 from pytest_mesh.clusters.local.node.environments import ConfigError
 from pytest_mesh.clusters.local.node.parts import now
@@ -25,13 +25,11 @@ from pytest_mesh.clusters.local.node.runtime import StartError
 from pytest_mesh.clusters.local.node.statuses import ContainerState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from pytest_mesh.clusters.local.node.parts import Parts
     from pytest_mesh.clusters.local.node.runtime import Process, Sandbox
-    from pytest_mesh.clusters.local.node.volumes import PodVolumes
-    from pytest_mesh.contracts import Image, Json
+    from pytest_mesh.contracts import Json
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +43,12 @@ _HOOK_SECONDS: Final = 30.0
 _TERMINATION_MESSAGE: Final = 4096
 
 
-class Owner(Protocol):
+class Owner(configurations.Owner, Protocol):
     """The Pod's worker, as its containers see it."""
 
-    pod: Json
     sandbox: Sandbox
-    volumes: PodVolumes
-    address: str
 
     def changed(self) -> None: ...
-    async def fetch(self, kind: str, name: str) -> Json | None: ...
 
 
 class ContainerLife:
@@ -81,8 +75,7 @@ class ContainerLife:
         """Always, OnFailure or Never."""
         self._stopping = asyncio.Event()
         self._poked = asyncio.Event()
-        self._identity = Identity()
-        self._env: dict[str, str] = {}
+        self._blueprint: Blueprint | None = None
 
     def launch(self, group: asyncio.TaskGroup) -> None:
         """Begin the container's life in the Pod's task group."""
@@ -137,9 +130,15 @@ class ContainerLife:
 
     def command(self, argv: tuple[str, ...], *, tty: bool = False) -> Command:
         """Give a command with the container's identity, environment and working directory."""
-        env = {**self._env, "TERM": "xterm"} if tty else self._env
+        blueprint = self._blueprint
+        identity = blueprint.identity if blueprint else Identity()
+        env = blueprint.env if blueprint else {}
         return Command(
-            argv=argv, identity=self._identity, env=env, directory=self.spec.get("workingDir") or "/", tty=tty
+            argv=argv,
+            identity=identity,
+            env={**env, "TERM": "xterm"} if tty else env,
+            directory=self.spec.get("workingDir") or "/",
+            tty=tty,
         )
 
     async def _run_once(self) -> int | None:
@@ -199,7 +198,9 @@ class ContainerLife:
             self._poked.clear()
             try:
                 image = images.load(self._parts.directory / "images.json", self.spec["image"])
-                blueprint = await self._blueprint(image)
+                blueprint = await configurations.configure(
+                    self.spec, self._owner, self._parts, image, restarts=self.view.restarts
+                )
             except images.UnknownImageError as error:
                 reason, event, message = "ErrImagePull", "Failed", str(error)
                 if self.spec.get("imagePullPolicy") == "Never":
@@ -210,6 +211,8 @@ class ContainerLife:
             except (ConfigError, ApiError, KeyError, TypeError, ValueError) as error:
                 reason, event, message = "CreateContainerConfigError", "Failed", str(error)
             else:
+                self._blueprint = blueprint
+                self.view.user = blueprint.identity.shown()
                 if not reported and self.view.restarts == 0:
                     present = f'Container image "{self.spec["image"]}" already present on machine'
                     self._event("Normal", "Pulled", present)
@@ -222,71 +225,6 @@ class ContainerLife:
             await _first(self._poked, self._stopping, seconds=_RETRY_SECONDS)
         self._terminated(137, "Error", "the Pod was stopped before this container could start", now())
         return None
-
-    async def _blueprint(self, image: Image) -> Blueprint:
-        owner, spec, pod = self._owner, self.spec, self._owner.pod
-        self._identity = pod_specs.identity(spec, pod, self._parts.capabilities, image.user)
-        self.view.user = self._identity.shown()
-        sources = {(kind, name): await owner.fetch(kind, name) for kind, name, _ in environments.references(spec)}
-        base = {
-            "PATH": environments.DEFAULT_PATH,
-            "HOSTNAME": pod_specs.hostname(pod),
-            **image.env,
-            **self._service_links(),
-        }
-        self._env = environments.environment(spec, pod, base=base, sources=sources, allocatable=self._parts.allocatable)
-        own: dict[str, Any] = spec.get("securityContext") or {}
-        directory = self._parts.scratch / "pods" / pod["metadata"]["uid"] / "containers" / self.name
-        directory.mkdir(parents=True, exist_ok=True)
-        message = directory / "termination-log"
-        message.write_bytes(b"")
-        message.chmod(0o666)
-        mounts = [
-            *self._mounts(),
-            Mount(source=str(message), target=spec.get("terminationMessagePath") or "/dev/termination-log"),
-        ]
-        files = {"/etc/hostname": pod_specs.hostname(pod) + "\n", "/etc/resolv.conf": pod_specs.resolver_file(pod)}
-        files["/etc/hosts"] = pod_specs.hosts_file(pod, owner.address)
-        return Blueprint(
-            layer=str(directory / str(self.view.restarts)),
-            root=image.root,
-            readable=image.readable,
-            hidden=(str(self._parts.directory),),
-            mounts=tuple(mounts),
-            files=files,
-            read_only_root=bool(own.get("readOnlyRootFilesystem")),
-            privileged=bool(own.get("privileged")),
-            identity=self._identity,
-            argv=environments.arguments(spec, image.entrypoint, self._env),
-            env=self._env,
-            directory=spec.get("workingDir") or "/",
-            tty=bool(spec.get("tty")),
-        )
-
-    def _mounts(self) -> list[Mount]:
-        result = []
-        volumes = self._owner.volumes
-        kinds = {volume["name"]: volume for volume in self._owner.pod["spec"].get("volumes") or ()}
-        for mount in self.spec.get("volumeMounts") or ():
-            name = mount["name"]
-            if name not in kinds:
-                raise ConfigError(f"volumeMounts name {name!r}, which is not among the Pod's volumes")
-            part = mount.get("subPath") or environments.expand(mount.get("subPathExpr") or "", self._env)
-            source = volumes.subpath(name, part) if part else volumes.path(name)
-            read_only = bool(mount.get("readOnly")) or "emptyDir" not in kinds[name]
-            result.append(Mount(source=str(source), target=mount["mountPath"], read_only=read_only))
-        return result
-
-    def _service_links(self) -> Mapping[str, str]:
-        links: dict[str, str] = {}
-        namespace = self._owner.pod["metadata"]["namespace"]
-        everyone = self._owner.pod["spec"].get("enableServiceLinks", True)
-        for (where, name), service in self._parts.services.items():
-            address = service["spec"].get("clusterIP")
-            wanted = (where, name) == ("default", "kubernetes") or (everyone and where == namespace)
-            if wanted and address and address != "None":
-                links |= environments.service_environment(name, address, service["spec"].get("ports") or ())
-        return links
 
     async def _attend(self, process: Process) -> None:
         """Run the postStart hook and then the probes, until cancelled."""
