@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -276,3 +278,27 @@ def api(tmp_path):
         made.loop.call_soon_threadsafe(box["stop"].set)
         thread.join(10)
         assert not thread.is_alive(), "a streaming handler did not end"
+
+
+@pytest.fixture
+def core(api):
+    """The official client."""
+    import kubernetes
+
+    client = kubernetes.config.new_client_from_config(str(api.kubeconfig))
+    yield kubernetes.client.CoreV1Api(client)
+    client.close()
+
+
+@pytest.fixture
+def stream():
+    import kubernetes.stream
+
+    yield kubernetes.stream
+    for thread in threading.enumerate():
+        if thread.name.startswith("Kubernetes port forward"):
+            thread.join(10)
+    with warnings.catch_warnings():
+        # The official client leaves its sockets to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
