@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import sys
 import threading
 import warnings
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from pytest_mesh.clusters.local.apiserver.rights import Authorizer
 from pytest_mesh.clusters.local.apiserver.server import Server
 from pytest_mesh.clusters.local.apiserver.store import Store
 from pytest_mesh.clusters.local.apiserver.streams.races import first_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from admitting import CONFIG_MAPS, HOOKS, NAMESPACES, PODS, ROUTES_BETA, ROUTES_V1
 
 
 class FakeKubelet:
@@ -302,3 +307,21 @@ def stream():
         # The official client leaves its sockets to the collector.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return pki.CertificateAuthority()
+
+
+@pytest.fixture
+def store():
+    store = Store()
+    store.put("namespaces", {"metadata": {"name": "shop", "labels": {"istio-injection": "enabled"}}})
+    store.put("serviceaccounts", {"metadata": {"namespace": "shop", "name": "default", "uid": "1"}})
+    return store
+
+
+@pytest.fixture
+def admission(store):
+    return Admission(store, Registry([PODS, NAMESPACES, CONFIG_MAPS, ROUTES_V1, ROUTES_BETA, HOOKS]))
