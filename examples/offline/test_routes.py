@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import assume, given
 
 from pytest_mesh.offline import offline
-from pytest_mesh.strategies.user_routes import requests_near
+from pytest_mesh.strategies import requests_near
 
 DOCUMENTS = Path(__file__).with_name("manifests")
 

@@ -29,4 +29,4 @@ class OfflineFixture:
         from pytest_mesh.offline.cluster import objects
 
         found = objects(namespaces, kubeconfig=kubeconfig, context=context)
-        return offline(found.documents, **{"registry_only": found.registry_only, **options})
+        return offline(found.documents, **{"registry_only": found.registry_only, "assume_pods": False, **options})

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mesh.contracts import Json, Request
+from pytest_mesh.offline.assuming import with_pods, with_services
 from pytest_mesh.offline.reading import gathered
 from pytest_mesh.offline.replies import Reply
 from pytest_mesh.oracle.errors import OracleError
-from pytest_mesh.oracle.model import Source, Workload, World
+from pytest_mesh.oracle.model import Source, World
 from pytest_mesh.oracle.predicting import predict
 from pytest_mesh.oracle.reading import read_world
 
@@ -67,7 +68,7 @@ def offline(
     root_namespace: str = "istio-system",
     registry_only: bool = False,
     ignoring: Sequence[str] = (),
-    assume_pods: bool = False,
+    assume_pods: bool | None = None,
     bases: Sequence[Path] = (),
 ) -> OfflineMesh:
     """Read documents and give the mesh that they make.
@@ -82,8 +83,9 @@ def offline(
         root_namespace: the mesh's.
         registry_only: what the mesh's ``outboundTrafficPolicy`` says: whether hosts that nobody knows are refused.
         ignoring: kinds that are left out of account (``AuthorizationPolicy``): each such document becomes an assumption.
-        assume_pods: put a pod behind every Service without one, and one with the labels of each subset: for
-            documents that hold routes and no workloads.
+        assume_pods: put a pod behind every Service without one, and one with the labels of each subset. Default: where
+            the documents hold no workload at all; and where they hold no Service either, each host of their http
+            routes is taken for one. False: never. What is assumed is told (``Reply.explain``).
         bases: folders of relative paths; default: the current one.
 
     Raises:
@@ -104,8 +106,10 @@ def offline(
     world = read_world(
         counted, namespace=own, domain=domain, root_namespace=root_namespace, registry_only=registry_only
     )
-    if assume_pods:
-        world = _with_pods(world)
+    if assume_pods is None and not world.workloads:
+        world = with_pods(with_services(world))
+    elif assume_pods:
+        world = with_pods(world)
     return OfflineMesh(
         replace(world, assumptions=(*world.assumptions, *left_out)), Source(namespace=own, labels=dict(labels or {}))
     )
@@ -118,20 +122,3 @@ def _only_namespace(found: Sequence[tuple[Json, str]]) -> str:
             f"the documents name the namespaces {', '.join(named)}: say from which one requests come, offline(..., namespace=...)"
         )
     return named[0] if named else "default"
-
-
-def _with_pods(world: World) -> World:
-    """Put pods behind Services that have none: one plain, one with the labels of each subset."""
-    made: dict[tuple[str, str], Workload] = {}
-    assumed = []
-    for service in world.services:
-        if not service.selector or world.behind(service, {}):
-            continue
-        subsets = [one for rule in world.destination_rules if rule.host == service.host for one in rule.subsets]
-        assumed.append(f"Service {service.host} has pods, and each of its subsets has ({service.line})")
-        for name, labels in [("pod", {}), *((one.name, one.labels) for one in subsets)]:
-            pod = f"{service.name}-{name}"
-            made[service.namespace, pod] = Workload(
-                name=pod, namespace=service.namespace, labels={**service.selector, **labels}
-            )
-    return replace(world, workloads=(*world.workloads, *made.values()), assumptions=(*world.assumptions, *assumed))

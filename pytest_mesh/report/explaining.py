@@ -43,7 +43,8 @@ def _explained(documents: Sequence[Json], namespace: str, client: str, request: 
 
     headers = {str(name): str(value) for name, value in request["headers"]}
     try:
-        mesh = offline(list(documents), namespace=namespace, labels={"app": client}, ignoring=_POLICIES)
+        labels = {"app": client}
+        mesh = offline(list(documents), namespace=namespace, labels=labels, ignoring=_POLICIES, assume_pods=False)
         return f"{client}: {mesh.request(request['method'], request['url'], headers=headers).explain()}"
     except Exception as error:  # noqa: BLE001 - an explanation that cannot be had must not hide the failure
         return f"{client}: {request['method']} {request['url']}: the oracle cannot say: {error}"

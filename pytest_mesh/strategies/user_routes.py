@@ -1,6 +1,6 @@
 """Strategies over a user's own documents and names: requests near their routes, VirtualServices over their hosts.
 
-    from pytest_mesh.strategies.user_routes import requests_near, virtual_services
+    from pytest_mesh.strategies import requests_near, virtual_services
 
 Public: names and parameters follow SemVer. Expectations are the oracle's (``offline``), and nothing is sent here.
 """

@@ -92,13 +92,51 @@ def test_another_client_may_ask(mesh):
     assert mesh.client(namespace="elsewhere").get("http://reviews.shop").weights == {"v1": 80, "v2": 20}
 
 
-def test_pods_are_assumed_where_that_is_asked_for_only(texts):
+def test_documents_without_workloads_are_given_pods_and_the_reply_says_so(texts):
     services = texts[0].split("---")[0]
-    bare = offline([services, texts[1]])
-    assert (bare.get("http://reviews", headers={"x-version": "v2"}).status) == 503
-    assumed = offline([services, texts[1]], assume_pods=True).get("http://reviews", headers={"x-version": "v2"})
-    assert (assumed.status, assumed.workloads) == (200, ("reviews-v2",))
-    assert "each of its subsets has" in assumed.explain()
+    reply = offline([services, texts[1]]).get("http://reviews", headers={"x-version": "v2"})
+    assert (reply.status, reply.workloads) == (200, ("reviews-v2",))
+    assert "each of its subsets has" in reply.explain()
+    bare = offline([services, texts[1]], assume_pods=False).get("http://reviews", headers={"x-version": "v2"})
+    assert bare.status == 503
+
+
+def test_a_workload_among_the_documents_ends_the_assuming(texts):
+    services = texts[0].split("---")[0]
+    other = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "other", "namespace": "shop", "labels": {"app": "x"}},
+    }
+    documents = [services, texts[1], other]
+    asked = {"url": "http://reviews", "headers": {"x-version": "v2"}}
+    assert offline(documents).get(**asked).status == 503
+    assert offline(documents, assume_pods=True).get(**asked).status == 200
+
+
+def test_documents_of_routes_alone_are_given_services_and_the_reply_says_so(texts):
+    reply = offline(texts[1]).get("http://reviews", headers={"x-version": "v2"})
+    assert (reply.status, reply.subset) == (200, "v2")
+    assert "reviews.shop.svc.cluster.local is a Service with the HTTP port 80 (" in reply.explain()
+    assert offline(texts[1]).get("http://example.com").by == "outside"
+    assert offline(texts[1], assume_pods=False).get("http://reviews").by == "outside"
+
+
+def test_a_service_is_assumed_with_the_ports_to_which_routes_lead():
+    routes = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop, namespace: shop}
+spec:
+  hosts: [shop]
+  http:
+  - route: [{destination: {host: carts.other.svc.cluster.local, port: {number: 8080}}}]
+    mirror: {host: copies}
+"""
+    reply = offline(routes).get("http://shop")
+    assert (reply.status, reply.host) == (200, "carts.other.svc.cluster.local")
+    assert "carts.other.svc.cluster.local is a Service with the HTTP ports 80, 8080" in reply.explain()
+    assert reply.mirrors == {"copies.shop.svc.cluster.local": 100}
 
 
 def test_a_request_that_is_not_modelled_is_refused_and_named(mesh):

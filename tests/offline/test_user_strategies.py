@@ -6,7 +6,8 @@ import pytest
 from hypothesis import find, given, settings
 
 from pytest_mesh.offline import offline
-from pytest_mesh.strategies.user_routes import HeaderPairs, requests_near, virtual_services
+from pytest_mesh.strategies import requests_near, virtual_services
+from pytest_mesh.strategies.user_routes import HeaderPairs
 
 SUBSETS = ({"host": "reviews", "subset": "v1"}, {"host": "reviews", "subset": "v2"})
 

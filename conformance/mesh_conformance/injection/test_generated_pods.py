@@ -17,7 +17,7 @@ from pytest_mesh.failures import MeshFailure, Refused
 from pytest_mesh.kube import KubeError
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.settings import MeshSettings
-from pytest_mesh.strategies.pods import pods
+from pytest_mesh.strategies import pods
 
 SHARE = 4
 """One Pod for so many of the profile's examples."""

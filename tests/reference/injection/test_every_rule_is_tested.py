@@ -131,12 +131,12 @@ def page() -> str:
 STRATEGY = """\
 ## Pods for tests of your own
 
-`pytest_mesh.strategies.pods.pods()` is a [hypothesis](https://hypothesis.readthedocs.io) strategy of Pods as users write them: named and
+`pytest_mesh.strategies.pods()` is a [hypothesis](https://hypothesis.readthedocs.io) strategy of Pods as users write them: named and
 numbered ports, probes of all four kinds, hooks, init containers, volumes, an `istio-proxy` of the user's own, annotations that steer injection.
 
 ```python
 from hypothesis import given
-from pytest_mesh.strategies.pods import pods
+from pytest_mesh.strategies import pods
 
 @given(pod=pods(own_proxies=False))
 def test_my_webhook_keeps_the_users_containers(pod):

@@ -15,7 +15,7 @@ from mesh_reference.injection.injector import inject, patch_of
 from mesh_reference.injection.patch import difference
 from mesh_reference.injection.settings import InjectionSettings
 from pytest_mesh.clusters.local.apiserver import defaults
-from pytest_mesh.strategies.pods import pods
+from pytest_mesh.strategies import pods
 
 Json = dict[str, Any]
 
