@@ -41,7 +41,7 @@ class TerminalLine:
 
     def draw(self, text: str) -> None:
         """Show a line, or none."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # a terminal that is gone ends no run
             if not text:
                 self._erase()
                 return
@@ -54,7 +54,8 @@ class TerminalLine:
     def close(self) -> None:
         """Take the line away for good."""
         with self._lock:
-            self._erase()
+            with contextlib.suppress(OSError):
+                self._erase()
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -65,9 +66,8 @@ class TerminalLine:
             self._write("\x1b[J")
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # a terminal that is gone ends no run
-            if self._descriptor >= 0:
-                os.write(self._descriptor, text.encode())
+        if self._descriptor >= 0:
+            os.write(self._descriptor, text.encode())
 
 
 class RunMonitor:

@@ -44,7 +44,7 @@ class Background:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Send while the block runs; afterwards everything sent is counted. Raises what a draw raised."""
+        """Send while the block runs; afterwards everything sent is counted. Raises what ended it early."""
         thread = threading.Thread(target=self._run, name="mesh-traffic", daemon=True)
         thread.start()
         try:
@@ -60,12 +60,12 @@ class Background:
         while True:
             try:
                 counts = self._draw()
+                with self._lock:
+                    self._counts.update(counts.counts)
+                    self._failures.update(counts.failures)
+                self._tell(self.counts)
             except Exception as error:  # noqa: BLE001 - raised where the block ends
                 self._error = error
                 return
-            with self._lock:
-                self._counts.update(counts.counts)
-                self._failures.update(counts.failures)
-            self._tell(self.counts)
             if self._stop.is_set():
                 return
