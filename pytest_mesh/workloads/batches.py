@@ -33,6 +33,8 @@ class BatchError(ValueError):
 
 def parse_batch(data: Json) -> Batch:
     """Read what ``Batch.to_json`` wrote; raises :class:`BatchError`."""
+    if not isinstance(data, dict):
+        raise BatchError("a Batch is a JSON object")
     fields = dict(data)
     if (wire := fields.pop("wire", None)) != WIRE_VERSION:
         raise BatchError(f"wire: version {wire!r} is not spoken here, only {WIRE_VERSION}")
@@ -46,6 +48,8 @@ def parse_batch(data: Json) -> Batch:
         raise BatchError(f"not a Batch: {error}") from error
     if not requests:
         raise BatchError("requests: there must be one at least")
+    if not isinstance(batch.connections, int) or not isinstance(batch.count, int):
+        raise BatchError(f"connections, count: {batch.connections!r}, {batch.count!r} are not both whole numbers")
     if not 1 <= batch.connections <= MAX_CONNECTIONS:
         raise BatchError(f"connections: {batch.connections} is not between 1 and {MAX_CONNECTIONS}")
     if batch.count < 1 or batch.count * len(requests) > MAX_EXCHANGES:

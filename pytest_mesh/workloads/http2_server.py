@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from pytest_mesh.workloads import packages
 from pytest_mesh.workloads.http1 import Message
-from pytest_mesh.workloads.server import Handler, Reply
+from pytest_mesh.workloads.server import Handler, Reply, begun, settled
 
 packages.reachable()
 
@@ -84,19 +84,18 @@ class Http2Session:
         message = Message(
             f"{pseudo.get(':method')} {pseudo.get(':path')} HTTP/2.0", tuple(plain), body[5:] if grpc else body, True
         )
-        reply = self._handler(message, self._address)
+        reply = begun(self._handler, message, self._address)
         if isinstance(reply, Reply) and not reply.delay:
             self._write(stream, reply, grpc=grpc)
             return
-        task = asyncio.get_running_loop().create_task(self._answer_later(stream, reply, grpc=grpc))
+        task = asyncio.get_running_loop().create_task(self._answer_later(stream, message, reply, grpc=grpc))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer_later(self, stream: int, pending: Reply | Awaitable[Reply], *, grpc: bool) -> None:
-        reply = pending if isinstance(pending, Reply) else await pending
-        if reply.delay:
-            await asyncio.sleep(reply.delay)
-        self._write(stream, reply, grpc=grpc)
+    async def _answer_later(
+        self, stream: int, message: Message, pending: Reply | Awaitable[Reply], *, grpc: bool
+    ) -> None:
+        self._write(stream, await settled(message, pending), grpc=grpc)
         self._flush()
 
     def _write(self, stream: int, reply: Reply, *, grpc: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from http import HTTPStatus
 from typing import Protocol
 
 from pytest_mesh.workloads.http1 import Message, MessageReader, ProtocolError
+
+_log = logging.getLogger(__name__)
 
 DELAY_HEADER = "x-mesh-delay"
 """Request header: seconds that the echo waits before it answers."""
@@ -35,6 +38,35 @@ class Reply:
 
 Handler = Callable[[Message, tuple[str, int]], "Reply | Awaitable[Reply]"]
 """Takes a request and the address on which it came."""
+
+
+def begun(handler: Handler, message: Message, address: tuple[str, int]) -> Reply | Awaitable[Reply]:
+    """Hand a request to a handler; an error of the handler's is a 500 with the reason."""
+    try:
+        return handler(message, address)
+    except Exception as error:  # noqa: BLE001 - whoever asked waits for an answer
+        return _failed(message, error)
+
+
+async def settled(message: Message, pending: Reply | Awaitable[Reply]) -> Reply:
+    """Give the answer when it is due; an error of the handler's is a 500 with the reason."""
+    try:
+        reply = pending if isinstance(pending, Reply) else await pending
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+    except Exception as error:  # noqa: BLE001 - whoever asked waits for an answer
+        return _failed(message, error)
+    return reply
+
+
+def _failed(message: Message, error: Exception) -> Reply:
+    _log.error("%s: %s", message.start, error, exc_info=error)
+    first: BaseException = error
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    said = f"{message.start}: the workload failed: {type(first).__name__}: {first}"
+    return Reply(status=500, body=json.dumps({"error": said}).encode())
+
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -105,7 +137,7 @@ class ServerProtocol(asyncio.Protocol):
             if self._task is not None:
                 self._waiting.append(message)
                 continue
-            reply = self._handler(message, self._address)
+            reply = begun(self._handler, message, self._address)
             if isinstance(reply, Reply) and not reply.delay:
                 self._write(reply, close=not message.keep_alive, head=message.start.startswith("HEAD "))
             else:
@@ -113,14 +145,12 @@ class ServerProtocol(asyncio.Protocol):
 
     async def _answer_later(self, message: Message, pending: Reply | Awaitable[Reply]) -> None:
         while True:
-            reply = pending if isinstance(pending, Reply) else await pending
-            if reply.delay:
-                await asyncio.sleep(reply.delay)
+            reply = await settled(message, pending)
             self._write(reply, close=not message.keep_alive, head=message.start.startswith("HEAD "))
             if not self._waiting:
                 break
             message = self._waiting.popleft()
-            pending = self._handler(message, self._address)
+            pending = begun(self._handler, message, self._address)
         self._task = None
 
     def close_if_idle(self) -> bool:

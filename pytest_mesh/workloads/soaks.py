@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import re
 from collections import Counter
 from typing import Any
@@ -37,6 +38,8 @@ class Lane:
         self.name = name
         self.kind = kind
         self.url = url
+        if not 0 < per_second < math.inf:
+            raise ValueError(f"per_second: {per_second!r} is not above 0")
         self._pause = 1 / per_second
         self._timeout = timeout
         if kind == "http2" and url.startswith("http://"):
@@ -85,20 +88,18 @@ class Lane:
 
     async def _send_new(self, stop: asyncio.Event) -> None:
         """Send by the clock, whatever becomes of the requests before: a slow peer does not slow its caller down."""
-        for number in itertools.count():
-            if stop.is_set():
-                break
-            due = self._began + number * self._pause
-            if (early := due - self._loop.time()) > 0:
-                await asyncio.sleep(early)
-            if len(self._in_flight) >= MOST_IN_FLIGHT:
-                self.skipped += 1
-                continue
-            task = self._loop.create_task(self._exchange_once())
-            self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
-        if self._in_flight:
-            await asyncio.gather(*self._in_flight)
+        async with asyncio.TaskGroup() as exchanges:
+            for number in itertools.count():
+                if stop.is_set():
+                    break
+                due = self._began + number * self._pause
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
+                if len(self._in_flight) >= MOST_IN_FLIGHT:
+                    self.skipped += 1
+                    continue
+                task = exchanges.create_task(self._exchange_once())
+                self._in_flight.add(task)
+                task.add_done_callback(self._in_flight.discard)
 
     async def _exchange_once(self) -> None:
         started = self._loop.time()
@@ -179,13 +180,15 @@ class Soaks:
 
     async def look(self, name: str, data: Json) -> Json:
         """Give what a soak counted so far; with ``{"stop": true}`` end it first. Raises :class:`SoakError`."""
+        if not isinstance(data, dict):
+            raise SoakError("what is asked of a soak is a JSON object")
         if name not in self._running:
             raise SoakError(f"soak {name!r} does not run here")
         stop, lanes, task = self._running[name]
         if data.get("stop"):
             stop.set()
-            await task
             del self._running[name]
+            await task
         elif task.done():
             task.result()
         return {"lanes": [lane.to_json() for lane in lanes]}

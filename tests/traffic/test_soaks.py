@@ -37,10 +37,12 @@ async def soak(lanes, while_running):
     running = soaks.Soaks()
     data = {"lanes": [{**lane, "url": lane["url"].format(**ports)} for lane in lanes]}
     name = running.start(data)["soak"]
-    await while_running(running, name, opened)
-    answer = await running.look(name, {"stop": True})
-    for server in (echo, second):
-        server.close()
+    try:
+        await while_running(running, name, opened)
+        answer = await running.look(name, {"stop": True})
+    finally:
+        for server in (echo, second):
+            server.close()
     return {lane["name"]: lane for lane in answer["lanes"]}
 
 
@@ -106,13 +108,30 @@ def test_a_port_where_nobody_listens_loses_every_request():
     assert found["firstFailures"][0][1].startswith("refused")
 
 
+def test_an_exchange_that_breaks_in_another_way_ends_the_soak_with_its_error(monkeypatch):
+    async def broken(target, address):
+        raise RuntimeError("no such thing")
+
+    async def until_done(running, name, opened):
+        while not running._running[name][2].done():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(soaks, "open_connection", broken)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(soak([lane("a", "new")], until_done))
+
+    assert raised.group_contains(RuntimeError, match="no such thing")
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
         ({}, "one lane at least"),
         ({"lanes": [lane("a", "udp") | {"url": "http://x"}]}, "kind 'udp' is not known"),
         ({"lanes": [lane("a", "new") | {"url": "ftp://x"}]}, "this client speaks http://"),
-        ({"lanes": [lane("a", "new") | {"url": "http://x", "per_second": 0}]}, "lanes: "),
+        ({"lanes": [lane("a", "new") | {"url": "http://x", "per_second": 0}]}, "lanes: per_second: 0 is not above 0"),
+        ({"lanes": [lane("a", "new") | {"url": "http://x", "per_second": -1}]}, "per_second: -1 is not above 0"),
     ],
 )
 def test_a_soak_that_is_none_is_refused_with_the_field(data, said):

@@ -70,6 +70,14 @@ def test_a_probe_that_is_none_is_refused_with_the_field(workload, body, said):
     assert said in answer["error"]
 
 
+@pytest.mark.parametrize("body", [7, [], {"wire": 1, "requests": 7}])
+def test_a_batch_that_is_none_is_refused_with_the_reason(workload, body):
+    status, answer = post(workload[1], "/v1/batch", body)
+
+    assert status == 400
+    assert "Batch" in answer["error"] or "wire" in answer["error"]
+
+
 def test_what_is_not_there_is_404_and_says_what_is(workload):
     status, answer = post(workload[1], "/v1/nothing", {})
 
