@@ -24,7 +24,7 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation rootless differential browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live kubectl-agreement kubectl-goldens kopf fuzz mutants failures injection lint types layers controllers-live workloads-live traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
+.PHONY: help conformance nightly repeat null sampling calibration test kind istio istio-local istio-kind istiod-local isolation rootless differential confirm browser own-mesh pages pages-fresh shown-runs screenshots docs openssl-agreement explain-agreement istioctl-agreement commands-live kubectl-agreement kubectl-goldens kopf fuzz mutants failures injection lint types layers controllers-live workloads-live traffic-live identity-live validation-live acknowledged failover bench debian coverage clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -112,6 +112,9 @@ differential: export MESH_ISTIO_BOOTSTRAP := $(MESH_ISTIO_BOOTSTRAP)
 differential: debian $(STAMP) ## Send the same generated requests to the reference and to Istio, side by side (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP; CELLS=2000)
 	$(BIN)/pytest conformance/mesh_conformance/differential --mesh-cluster=local --mesh-implementation=reference \
 	  --mesh-differential=istio --mesh-differential-cells=$(CELLS) --mesh-known-differences=tests/e2e/known_differences.yaml $(ARGS)
+
+confirm: debian $(STAMP) ## make differential and, when it passed, the record by which reports call the oracle confirmed (MESH_ISTIO_BIN, MESH_ISTIO_BOOTSTRAP)
+	$(BIN)/python tests/oracle/confirm.py --cells $(CELLS) -- $(ARGS)
 
 own-mesh: debian $(STAMP) ## Do what "Judge your own mesh" says on the embedded cluster, and compare what is printed with the page
 	$(BIN)/pytest tests/implementations --override-ini=python_files='live_*.py' $(ARGS)

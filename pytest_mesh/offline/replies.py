@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pytest_mesh.confirming import standing
 from pytest_mesh.contracts import Request
 from pytest_mesh.failures import MeshFailure, hidden
-from pytest_mesh.oracle.confirmation import standing
 from pytest_mesh.oracle.outcomes import Outcome, Prediction
 
 __tracebackhide__ = hidden

@@ -49,8 +49,7 @@ def write(directory: Path, run: Run, code: int) -> list[str]:
 
 
 def _build(run: Run, code: int) -> Json:
-    from pytest_mesh import __version__
-    from pytest_mesh.oracle import confirmation
+    from pytest_mesh import __version__, confirming
     from pytest_mesh.report import environment, model
 
     try:
@@ -59,7 +58,7 @@ def _build(run: Run, code: int) -> Json:
     except Infrastructure as error:
         described = {"provider": run.options.cluster, "error": str(error)}
     suite = {"name": "mesh_conformance", "version": __version__, "seed": run.options.seed}
-    suite["oracle"] = confirmation.standing()
+    suite["oracle"] = confirming.standing()
     if profile := run.config.getoption("hypothesis_profile", None):
         suite["hypothesisProfile"] = profile
     if run.options.shard:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_mesh.confirming import standing
 from pytest_mesh.offline import Uncertain, offline
-from pytest_mesh.oracle.confirmation import standing
 
 MORE = """
 {apiVersion: v1, kind: Service, metadata: {name: more, namespace: shop}, spec: {selector: {app: reviews}, ports: [{name: http, port: 80}]}}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mesh_conformance.properties.cell_stage import CellStage
-from pytest_mesh import documents
+from pytest_mesh import confirming, documents
 from pytest_mesh.contracts import Request
-from pytest_mesh.oracle import confirmation
 from pytest_mesh.oracle.judging import judge
 from pytest_mesh.oracle.predicting import predict
 from pytest_mesh.oracle.reading import read_world
@@ -41,7 +40,7 @@ def test_of_rival_virtual_services_the_right_one_takes_the_host(
         if not verdict.allowed:
             wrong.append((request, verdict, prediction))
 
-    namespace.facts(groups=GROUPS, requests=len(requests), seed=mesh_settings.seed, oracle=confirmation.standing())
+    namespace.facts(groups=GROUPS, requests=len(requests), seed=mesh_settings.seed, oracle=confirming.standing())
     if wrong:
         request, verdict, prediction = wrong[0]
         group = next(one for one in groups if request in one.requests)

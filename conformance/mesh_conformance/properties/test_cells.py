@@ -10,10 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from mesh_conformance.properties import saved_cells
 from mesh_conformance.properties.cell_stage import PRINTED_HOST, CellStage, Disagreement
 from mesh_conformance.properties.reducing import BATCH, reduce
-from pytest_mesh import documents
+from pytest_mesh import confirming, documents
 from pytest_mesh.failures import MeshFailure
 from pytest_mesh.keys import RUN
-from pytest_mesh.oracle import confirmation
 from pytest_mesh.settings import MeshSettings
 from pytest_mesh.strategies.cells import HOST, Cell
 from pytest_mesh.strategies.routes import draw_cells
@@ -43,7 +42,7 @@ def test_generated_routes_do_what_the_model_says(
         requests=cell_stage.requests,
         pushes=cell_stage.pushes,
         seed=mesh_settings.seed,
-        oracle=confirmation.standing(),
+        oracle=confirming.standing(),
     )
 
 
