@@ -5,6 +5,8 @@ It waits for what it makes; what it made goes with the namespace.
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from pytest_mesh.contracts import CONTROL_PORT, REVISION_LABEL, Batch, Cluster, 
 from pytest_mesh.convergence import Convergence
 from pytest_mesh.failures import Infrastructure, MeshFailure, Refused, hidden
 from pytest_mesh.kube import Execution, Kube, KubeError
-from pytest_mesh.last_words import check_workloads, last_words
+from pytest_mesh.last_words import Workloads, last_words
 from pytest_mesh.record import Record
 from pytest_mesh.refusals import refuses_document
 from pytest_mesh.report.redaction import secret_values
@@ -53,6 +55,9 @@ class MeshNamespace:
         self.record = record
         self._bases = tuple(bases) or (Path.cwd(),)
         self._convergence = Convergence(name, kube, implementation, settings, record)
+        self._workloads = Workloads(kube, name)
+        self._soaking: dict[str, float] = {}
+        """By the client's pod: when its last soak began, in seconds since the epoch."""
         self._standing: dict[tuple[str, str, str], Json] = {}
 
     # ------------------------------------------------------------ workloads
@@ -147,7 +152,7 @@ class MeshNamespace:
         send = partial(self._send_batch, pod)
         if inject:
             self._convergence.join(name, pod, send)
-        control = partial(self._control, pod, seconds=CONTROL_SECONDS)
+        control = partial(self._send_soak, pod)
         return Client(
             name,
             pod,
@@ -315,8 +320,19 @@ class MeshNamespace:
     def _send_batch(self, pod: str, batch: Batch) -> Json:
         longest = max(request.timeout for request in batch.requests)
         rounds = -(-batch.count * len(batch.requests) // batch.connections)
+        began = time.time()
         answer = self._control(pod, "/v1/batch", batch.to_json(), seconds=30 + min(longest * rounds * 2, 600))
-        check_workloads(self.kube, self.name, self._convergence.stand_ins, answer)
+        self._workloads.check(self._convergence.stand_ins, answer, began=began)
+        return answer
+
+    def _send_soak(self, pod: str, path: str, body: Json) -> Json:
+        """Begin, look at or stop a soak; what it lost while a workload died is infrastructure as well."""
+        answer = self._control(pod, path, body, seconds=CONTROL_SECONDS)
+        if "lanes" in body:
+            self._soaking[pod] = time.time()
+        elif body.get("stop"):
+            lost = sum((Counter(lane["failures"]) for lane in answer["lanes"]), Counter[str]())
+            self._workloads.check(self._convergence.stand_ins, {"failures": lost}, began=self._soaking[pod])
         return answer
 
     def _send_probe(self, pod: str, arguments: Json) -> Json:

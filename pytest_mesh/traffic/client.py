@@ -110,7 +110,7 @@ class Client:
     ) -> list[Response]:
         """Send requests ``count`` times each under control (see ``contracts.Batch``); responses as they completed."""
         batch = Batch(requests=tuple(requests), count=count, connections=connections, reuse=reuse, barrier=barrier)
-        observations = [Observation.from_json(item) for item in self._send(batch)["observations"]]
+        observations = self.observe(batch)
         self._sent += len(observations)
         self._notebook.monitor.show(Status(phase=f"requests of {self.name}", done=self._sent))
         responses = [response_of(one, requests[one.request].method, requests[one.request].url) for one in observations]
@@ -124,6 +124,14 @@ class Client:
             }
         )
         return responses
+
+    def observe(self, batch: Batch) -> list[Observation]:
+        """Send a Batch (``record="each"``) as it is; what was observed of each exchange, and no line in the transcript."""
+        return [Observation.from_json(item) for item in self._send(batch)["observations"]]
+
+    def counts(self, batch: Batch) -> Counts:
+        """Send a Batch (``record="counts"``) as it is; how often each answer came, and no line in the transcript."""
+        return Counts.from_json(self._send(batch))
 
     def count(
         self,
@@ -146,7 +154,7 @@ class Client:
             record="counts",
             key=key,
         )
-        counts = Counts.from_json(self._send(batch))
+        counts = self.counts(batch)
         self._notebook.write(
             {
                 "namespace": self._namespace,

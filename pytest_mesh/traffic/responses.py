@@ -49,6 +49,8 @@ class Response:
     version: str = ""
     """Version label of the workload that answered; empty when a proxy answered, or nobody."""
     pod: str = ""
+    connection: int = -1
+    """Number of the connection, within what was sent by one call; -1 = there was none."""
     seconds: float = 0.0
     headers: Headers = field(default_factory=lambda: Headers(()))
     body: str = field(default="", repr=False)
@@ -77,6 +79,7 @@ def response_of(observation: Observation, method: str, url: str) -> Response:
         detail=observation.detail,
         version=echo.version if echo else "",
         pod=echo.pod if echo else "",
+        connection=observation.connection,
         seconds=observation.seconds,
         headers=Headers(observation.headers),
         body=observation.body,

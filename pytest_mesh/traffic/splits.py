@@ -20,6 +20,7 @@ from pytest_mesh.traffic.statistics import (
     SplitClaim,
     interval,
     judge,
+    unit_unknown,
     unit_violation,
 )
 
@@ -27,6 +28,8 @@ __tracebackhide__ = hidden
 
 FIRST_DRAW = 200
 LARGEST_DRAW = 5_000
+UNIT_DRAW = 64
+"""Picks at a time while it is connections that are wanted, to tell a wrong mesh from a sampling unit of connections."""
 FARTHEST = 10**12
 """Sizes of samples beyond this are told as never."""
 
@@ -74,7 +77,9 @@ def assert_split(
     if judgement.decision == "fail":
         raise SplitFailure(f"{what}: {failure_text(claim, judgement, observed)}")
     if judgement.decision != "pass":
-        raise Inconclusive(f"{what}: {judgement.reason}: {needed_text(claim, observed)}\n{details(claim, observed)}")
+        raise Inconclusive(
+            f"{what}: {judgement.reason}: {needed_text(claim, observed)}\n{evidence_text(claim, judgement, observed)}"
+        )
     return judgement
 
 
@@ -100,28 +105,33 @@ def draw_until(
     runs: list[Sequence[Run]] = []
     seconds = 0.0
     judgement = judge(claim, counts, cap=limit)
-    while not judgement.final:
-        drawn = draw(next_draw(claim, sum(counts.values()), limit))
+    unknown = ""
+    while not judgement.final or (unknown and judgement.requests < limit):
+        few = unknown and judgement.decision == "fail"
+        drawn = draw(UNIT_DRAW if few else next_draw(claim, judgement.requests, limit))
         counts.update(drawn.counts)
         runs.extend(drawn.runs)
         seconds += drawn.seconds
+        judgement = judge(claim, counts, cap=limit)
         if drawn.failures:
             note(**facts(claim, judgement, counts, "", seconds))
             said = ", ".join(f"{number} x {name}" for name, number in sorted(drawn.failures.items()))
             raise SplitFailure(
                 f"{what}: {said} among {sum(drawn.counts.values()) + sum(drawn.failures.values())} requests "
-                f"that a workload should have answered"
+                f"that a workload should have answered\n{evidence_text(claim, judgement, counts)}"
             )
-        judgement = judge(claim, counts, cap=limit)
-    violation = unit_violation(runs)
+        # Blocks cannot excuse an answer from where none may come.
+        excusable = judgement.decision in {"pass", "fail"} and set(counts) <= set(claim.shares)
+        unknown = unit_unknown(claim, judgement.decision, runs) if excusable and not unit_violation(runs) else ""
+    violation = unit_violation(runs) or unknown
     note(**facts(claim, judgement, counts, violation, seconds))
-    # Blocks cannot excuse an answer from where none may come.
     if judgement.decision == "fail" and not (violation and set(counts) <= set(claim.shares)):
         raise SplitFailure(f"{what}: {failure_text(claim, judgement, counts)}")
     if violation:
-        raise Inconclusive(f"{what}: {violation}")
+        raise Inconclusive(f"{what}: {violation}\n{evidence_text(claim, judgement, counts)}")
     if judgement.decision == "inconclusive":
-        raise Inconclusive(f"{what}: {judgement.reason} of {limit} requests\n{details(claim, counts)}")
+        reason = f"{judgement.reason} of {limit} requests"
+        raise Inconclusive(f"{what}: {reason}\n{evidence_text(claim, judgement, counts)}")
     return judgement
 
 
@@ -167,12 +177,20 @@ def needed_text(claim: SplitClaim, counts: Mapping[str, int]) -> str:
 
 
 def failure_text(claim: SplitClaim, judgement: Judgement, counts: Mapping[str, int]) -> str:
-    """Say what fails: the reason on a line, then each share with what the sample leaves possible."""
-    points = f"{100 * claim.delta:g}"
+    """Say what fails: the reason on a line, then the evidence."""
     return (
-        f"{judgement.reason}; claimed with delta {points} points, alpha {claim.alpha:g}\n{details(claim, counts)}\n"
-        f"  e-value {_power(judgement.log_e_value)} after {judgement.requests} requests; a right mesh reaches "
-        f"{_power(-math.log(claim.alpha))} with probability {claim.alpha:g}, and passes after about {claim.mean_size}"
+        f"{judgement.reason}; claimed with delta {100 * claim.delta:g} points, alpha {claim.alpha:g}\n"
+        f"{evidence_text(claim, judgement, counts)}"
+    )
+
+
+def evidence_text(claim: SplitClaim, judgement: Judgement, counts: Mapping[str, int]) -> str:
+    """Give each share with what the sample leaves possible, and what the test makes of it, a line each."""
+    return (
+        f"{details(claim, counts)}\n"
+        f"  e-value {_power(judgement.log_e_value)} after {judgement.requests} requests, delta {100 * claim.delta:g} points; "
+        f"a right mesh reaches {_power(-math.log(claim.alpha))} with probability {claim.alpha:g}, and passes after about "
+        f"{claim.mean_size}"
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from pytest_mesh import last_words as words
 from pytest_mesh.failures import Infrastructure
-from pytest_mesh.last_words import check_workloads, last_words
+from pytest_mesh.kube import KubeError
+from pytest_mesh.last_words import Workloads, last_words
 from pytest_mesh.readiness import Expected
 
 STAND_INS = [Expected(labels={"app": "reviews"})]
@@ -26,14 +27,24 @@ def pod(name="reviews-v1-x", *, restarts=0, code=None, leaving=False, app="revie
     }
 
 
+def check_workloads(cluster, namespace, asked, answer, *, began=1_700_000_000.0):
+    Workloads(cluster, namespace).check(asked, answer, began=began)
+
+
 class Cluster:
     def __init__(self, *pods, log="one\ntwo"):
         self._pods = {one["metadata"]["name"]: one for one in pods}
         self._log = log
         self.previous = None
+        self.voice = None
 
     def list(self, _):
         return list(self._pods.values())
+
+    def proxy(self, *_, **__):
+        if self.voice:
+            raise self.voice
+        return {}
 
     def find(self, path):
         return self._pods.get(path.rpartition("/")[2])
@@ -47,6 +58,7 @@ class Cluster:
     "answer",
     [
         {"counts": {}, "failures": {"status 503": 1}},
+        {"counts": {"200": 7, "503": 1}, "failures": {}},
         {"observations": [{"status": 503}]},
         {"observations": [{"failure": "reset"}]},
     ],
@@ -72,6 +84,40 @@ def test_a_workload_that_died_is_blamed_for_what_it_did_not_answer(answer):
 )
 def test_routes_are_judged_where_nobody_who_was_asked_died(one, answer):
     check_workloads(Cluster(one), "shop", STAND_INS, answer)
+
+
+def test_a_restart_before_the_batch_is_not_to_blame():
+    old = pod(restarts=1, code=1)
+    old["status"]["containerStatuses"][1]["lastState"]["terminated"]["finishedAt"] = "2020-01-01T00:00:00Z"
+    check_workloads(Cluster(old), "shop", STAND_INS, {"observations": [{"status": 503}]})
+
+
+def test_a_death_is_told_of_the_batch_that_met_it_and_of_no_later_one():
+    workloads, answer = Workloads(Cluster(pod(restarts=1, code=1)), "shop"), {"observations": [{"status": 503}]}
+    with pytest.raises(Infrastructure, match="died"):
+        workloads.check(STAND_INS, answer, began=0.0)
+    workloads.check(STAND_INS, answer, began=0.0)
+
+
+TIMED_OUT = [
+    {"observations": [{"failure": "timeout"}]},
+    {"observations": [{"status": 504}]},
+    {"counts": {"v1": 3}, "failures": {"timeout": 1}},
+    {"counts": {"200": 3, "504": 1}, "failures": {}},
+]
+
+
+@pytest.mark.parametrize("answer", TIMED_OUT)
+def test_a_workload_that_hangs_is_blamed_for_what_timed_out(monkeypatch, answer):
+    monkeypatch.setattr(words, "_LATE_SECONDS", 0)
+    running = pod()
+    running["status"]["containerStatuses"][1]["state"] = {"running": {}}
+    cluster = Cluster(running)
+    cluster.voice = Infrastructure("read timed out")
+    with pytest.raises(Infrastructure, match=r"reviews-v1-x hangs: its control port says nothing within 3 s"):
+        check_workloads(cluster, "shop", STAND_INS, answer)
+    cluster.voice = KubeError(503, "", "a proxy refuses", "")
+    check_workloads(cluster, "shop", STAND_INS, answer)
 
 
 def test_a_death_that_is_told_late_is_waited_for_where_a_server_hung_up(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,57 @@ def test_an_answer_of_nobody_fails():
 def test_picks_in_blocks_are_inconclusive_and_never_failed():
     with pytest.raises(Inconclusive, match="sampling unit violated"):
         draw_until(CLAIM, draws({"v1": 70, "v2": 30}, block=10), what="reviews", note=lambda **_: None)
+
+
+def lanes(shares, block, seed):
+    """Give a draw over 16 new connections each time; a pick is repeated ``block`` times along its connection, 0 = for ever."""
+    rng = random.Random(seed)
+
+    def draw(number):
+        runs = []
+        for lane in range(min(16, number)):
+            length = len(range(lane, number, 16))
+            times = block or length
+            picks = rng.choices(list(shares), list(shares.values()), k=-(-length // times))
+            runs.append([(pick, min(times, length - at * times)) for at, pick in enumerate(picks)])
+        counts = Counter()
+        for name, times in (run for lane in runs for run in lane):
+            counts[name] += times
+        return Draw(counts=counts, runs=runs)
+
+    return draw
+
+
+def ends(claim, shares, block, times=12):
+    """Give how often drawing ends how."""
+    found = Counter()
+    for seed in range(times):
+        try:
+            draw_until(claim, lanes(shares, block, seed), what="x", note=lambda **_: None)
+            found["pass"] += 1
+        except (SplitFailure, Inconclusive) as error:
+            found[type(error).__name__] += 1
+    return found
+
+
+@pytest.mark.parametrize(("first", "delta"), [(80, 0.05), (90, 0.05), (95, 0.05), (99, 0.01)])
+@pytest.mark.parametrize("block", [0, 10], ids=["by connection", "in blocks of 10"])
+def test_a_mesh_that_picks_by_connection_or_in_blocks_is_inconclusive_whatever_the_weights(first, delta, block):
+    shares = {"v1": first, "v2": 100 - first}
+    assert ends(SplitClaim.of(shares, delta=delta), shares, block) == {"Inconclusive": 12}
+
+
+@pytest.mark.parametrize(("first", "delta"), [(90, 0.05), (95, 0.05), (99, 0.01)])
+def test_a_right_mesh_passes_where_nearly_every_answer_is_the_same(first, delta):
+    shares = {"v1": first, "v2": 100 - first}
+    assert ends(SplitClaim.of(shares, delta=delta), shares, 1) == {"pass": 12}
+
+
+@pytest.mark.parametrize("first", [80, 90, 95])
+def test_a_mesh_that_sends_everything_to_one_fails_all_the_same(first):
+    claim = SplitClaim.of({"v1": first, "v2": 100 - first}, delta=0.05)
+    assert ends(claim, {"v1": 1, "v2": 0}, 1, times=3) == {"SplitFailure": 3}
+    assert ends(claim, {"v1": 0, "v2": 1}, 1, times=3) == {"SplitFailure": 3}
 
 
 def test_a_cap_ends_it():

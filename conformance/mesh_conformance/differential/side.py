@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from pytest_mesh.contracts import CONTROL_PORT, Batch, Counts, Json, Observation, Request
+from pytest_mesh.contracts import Batch, Json, Observation, Request
 from pytest_mesh.differential.access_logs import Entry, entries
 from pytest_mesh.differential.answers import Answer, answer_of, workload
 from pytest_mesh.failures import Infrastructure, NotConverged
@@ -121,7 +121,9 @@ class Side:
             for index, one in enumerate(requests)
         ]
         self.requests += len(named)
-        observations = {one.request: one for one in self._send(Batch(requests=tuple(named), connections=_CONNECTIONS))}
+        observations = {
+            one.request: one for one in self.client.observe(Batch(requests=tuple(named), connections=_CONNECTIONS))
+        }
         ended = time.monotonic()
         if not logged:
             return [Asked(observation=observations[index]) for index in range(len(named))]
@@ -139,14 +141,14 @@ class Side:
         """Send one request so many times; count answers by version, and what else came by what it was."""
         self.requests += times
         batch = Batch(requests=(request,), count=times, connections=_CONNECTIONS, record="counts")
-        counts = Counts.from_json(self._call(batch))
+        counts = self.client.counts(batch)
         return Counter({**counts.counts, **counts.failures})
 
     def reached(self, request: Request, times: int) -> frozenset[str]:
         """Open so many connections; give the versions that they came to, and in what way others failed."""
         self.requests += times
         batch = Batch(requests=(request,), count=times, connections=_CONNECTIONS, reuse=False, record="counts")
-        counts = Counts.from_json(self._call(batch))
+        counts = self.client.counts(batch)
         return frozenset({*counts.counts, *counts.failures})
 
     def answer(self, asked: Asked) -> Answer:
@@ -171,7 +173,7 @@ class Side:
             probes = [Sent(path=_GATE_PATH).request(self.host(index), cast.TARGET) for index in waiting]
             met = {
                 waiting[one.request]
-                for one in self._send(Batch(requests=tuple(probes), connections=_CONNECTIONS))
+                for one in self.client.observe(Batch(requests=tuple(probes), connections=_CONNECTIONS))
                 if (EPOCH_HEADER, self._stamp) in one.headers
             }
             waiting = [index for index in waiting if index not in met]
@@ -183,20 +185,6 @@ class Side:
                 )
             if waiting:
                 time.sleep(_POLL_SECONDS)
-
-    def _send(self, batch: Batch) -> list[Observation]:
-        return [Observation.from_json(item) for item in self._call(batch)["observations"]]
-
-    def _call(self, batch: Batch) -> Json:
-        seconds = 60 + max(request.timeout for request in batch.requests) * 10
-        try:
-            return self.namespace.kube.proxy(
-                self.namespace.name, self.client.pod, CONTROL_PORT, "/v1/batch", batch.to_json(), seconds=seconds
-            )
-        except KubeError as error:
-            raise Infrastructure(
-                f"{self.name}: no answer from the workload {self.namespace.name}/{self.client.pod}: {error}"
-            ) from error
 
     def _logged(
         self, run: str, observations: Mapping[int, Observation], began: float, ended: float

@@ -14,8 +14,11 @@ from cryptography import x509
 from mesh_conformance.identity.wire import identity_of, published_roots
 from pytest_mesh import stand_ins
 from pytest_mesh.contracts import CONTROL_PORT, Json
+from pytest_mesh.failures import Infrastructure
 from pytest_mesh.fixtures import RunningMesh
 from pytest_mesh.identity.x509_svid import uri_sans
+from pytest_mesh.kube import KubeError
+from pytest_mesh.last_words import last_words
 from pytest_mesh.namespace import MeshNamespace
 
 ASKER = "asker"
@@ -35,10 +38,14 @@ class Agent:
         """Ask for one secret: ``secrets`` (name, chain, roots, key), or the stream's status, or why there was neither."""
         question = {"socket": self.socket, "names": [name], "timeout": ASK_SECONDS}
         path = "/v1/secrets"
-        answer: Json = self.namespace.kube.proxy(
-            self.namespace.name, self.pod, CONTROL_PORT, path, question, seconds=CALL_SECONDS
-        )
-        return answer
+        namespace = self.namespace
+        try:
+            return namespace.kube.proxy(namespace.name, self.pod, CONTROL_PORT, path, question, seconds=CALL_SECONDS)
+        except (KubeError, Infrastructure) as error:
+            words = last_words(namespace.kube, namespace.name, self.pod)
+            raise Infrastructure(
+                f"no answer from the workload {namespace.name}/{self.pod}: {error}; {words}"
+            ) from error
 
     def others(self) -> dict[str, Json]:
         """Ask for what is not this pod's; its own name is answered before and after."""

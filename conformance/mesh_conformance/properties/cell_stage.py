@@ -10,9 +10,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_mesh.contracts import CONTROL_PORT, Batch, Json, Observation, Request
-from pytest_mesh.failures import Infrastructure, NotConverged
-from pytest_mesh.kube import KubeError
+from pytest_mesh.contracts import Batch, Json, Observation, Request
+from pytest_mesh.failures import NotConverged
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.oracle.judging import Verdict, judge
 from pytest_mesh.oracle.model import Source
@@ -54,7 +53,6 @@ class CellStage:
         self.client = client
         self.pushes = 0
         self.requests = 0
-        self._pod = client.pod
         self._budget = namespace.settings.convergence_seconds or namespace.implementation.convergence_seconds
 
     def disagreements(self, cells: Sequence[Cell], *, repeats: int) -> list[Disagreement]:
@@ -85,7 +83,7 @@ class CellStage:
 
     def send(self, requests: Sequence[Request], *, count: int = 1) -> list[Observation]:
         """Send requests so many times each; observations keep the index of their request."""
-        return self._send(Batch(requests=tuple(requests), count=count, connections=_CONNECTIONS))
+        return self.client.observe(Batch(requests=tuple(requests), count=count, connections=_CONNECTIONS))
 
     def answers(self, cells: Sequence[Cell]) -> dict[tuple[int, Sent], Observation]:
         """Push the cells, each on a host of its own, and send each request once; by place and request."""
@@ -178,7 +176,7 @@ class CellStage:
         batch = Batch(requests=requests, count=repeats, connections=_CONNECTIONS)
         self.requests += repeats * len(requests)
         out = []
-        for observation in self._send(batch):
+        for observation in self.client.observe(batch):
             prediction = predictions[observation.request]
             out.append((asked[observation.request], observation, judge(prediction, observation), prediction))
         return out
@@ -195,17 +193,6 @@ class CellStage:
         self.requests += len(places)
         found = self.send([sent.request(asked[place][0], cast.TARGET) for place, sent in places])
         return {places[observation.request]: observation for observation in found}
-
-    def _send(self, batch: Batch) -> list[Observation]:
-        """Send a batch from the client's pod; observations keep the index of their request."""
-        seconds = 60 + max(request.timeout for request in batch.requests) * 10
-        try:
-            answer = self.namespace.kube.proxy(
-                self.namespace.name, self._pod, CONTROL_PORT, "/v1/batch", batch.to_json(), seconds=seconds
-            )
-        except KubeError as error:
-            raise Infrastructure(f"no answer from the workload {self.namespace.name}/{self._pod}: {error}") from error
-        return [Observation.from_json(item) for item in answer["observations"]]
 
 
 def _gate(stamp: str) -> Json:

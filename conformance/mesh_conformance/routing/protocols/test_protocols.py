@@ -30,7 +30,7 @@ def test_a_grpc_call_is_routed_by_its_metadata_and_its_status_comes_back(caller:
 
 @pytest.mark.mesh_feature("VSGrpc")
 def test_grpc_calls_are_shared_out_one_by_one(caller: Client) -> None:
-    caller.assert_split(GRPC, {"v1": 80, "v2": 20}, delta=5)
+    caller.assert_split(GRPC, {"v1": 80, "v2": 20})
 
 
 @pytest.mark.mesh_feature("VSGrpc")
@@ -46,7 +46,7 @@ def test_a_grpc_caller_is_told_by_a_status_of_grpc_what_a_proxy_answers(caller: 
 def test_requests_on_one_http2_connection_are_shared_out_one_by_one(caller: Client) -> None:
     chosen = _sent(caller, HTTP2, 20, headers=V2_ONLY)
     assert _versions(chosen) == {"v2": 20}, f"of 20 requests with x-version: v2 {_versions(chosen)} were answered"
-    caller.assert_split(HTTP2, {"v1": 80, "v2": 20}, delta=5)
+    caller.assert_split(HTTP2, {"v1": 80, "v2": 20})
 
 
 @pytest.mark.mesh_feature("VSWebSocket")
@@ -62,14 +62,14 @@ def test_a_websocket_is_upgraded_and_goes_where_its_route_sends_it(caller: Clien
 def test_websockets_are_shared_out_by_connection(caller: Client) -> None:
     kept = _sent(caller, SOCKET, 20)
     assert len(_versions(kept)) == 1, f"20 texts on one socket were answered by {_versions(kept)}"
-    caller.assert_split(SOCKET, {"v1": 80, "v2": 20}, delta=5)
+    caller.assert_split(SOCKET, {"v1": 80, "v2": 20})
 
 
 @pytest.mark.mesh_feature("VSTcp")
 def test_tcp_connections_are_shared_out_by_weight(caller: Client) -> None:
     kept = _sent(caller, TCP, 20)
     assert len({one.pod for one in kept}) == 1, f"20 lines on one connection were answered by {_versions(kept)}"
-    caller.assert_split(TCP, {"v1": 70, "v2": 30}, delta=5)
+    caller.assert_split(TCP, {"v1": 70, "v2": 30})
 
 
 @pytest.mark.mesh_feature("VSTlsSni")
