@@ -163,8 +163,13 @@ class Kube:
         return answer
 
     def _token(self) -> str | None:
-        with self._lock:  # the refresh hook of exec plugins is not safe for threads
-            token: str | None = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        try:
+            with self._lock:  # the refresh hook of exec plugins is not safe for threads
+                token: str | None = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        except Exception as error:  # token files, exec plugins and their JSON: no common root
+            raise Infrastructure(
+                f"no credentials for the API server at {self._configuration.host}: {type(error).__name__}: {error}"
+            ) from error
         return token
 
     def json(self, method: str, path: str, **options: Any) -> Json:

@@ -27,7 +27,7 @@ from pytest_mesh.contracts import Cluster, Implementation, Progress
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.hooks import Backend, ClusterRequest
 from pytest_mesh.implementations import installer, removal
-from pytest_mesh.kube import Kube
+from pytest_mesh.kube import Kube, KubeError
 from pytest_mesh.liveness import Process
 from pytest_mesh.options import Options
 
@@ -255,7 +255,7 @@ class MeshSession:
         )
 
     def _remembered(self, what: str, make: Callable[[], T]) -> T:
-        """Call ``make`` unless it failed before, here or in another process."""
+        """Call ``make`` unless it failed before, here or in another process; raises ``Infrastructure``."""
         memo = self.shared / f"{what}.failed"
         if memo.exists():
             raise Infrastructure(memo.read_text())
@@ -264,6 +264,9 @@ class MeshSession:
         except Infrastructure as error:
             _write(memo, str(error))
             raise
+        except KubeError as error:
+            _write(memo, f"{what}: {error}")
+            raise Infrastructure(memo.read_text()) from error
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_mesh import documents
@@ -31,6 +32,16 @@ def images_of(implementation: Implementation) -> dict[str, Image]:
     return {WORKLOAD_IMAGE: workload_image(), **implementation.images}
 
 
+@contextmanager
+def _blamed_on_the_environment() -> Iterator[None]:
+    """Make a refusal of the API server's an ``Infrastructure``: no mesh is judged before it is installed."""
+    try:
+        yield
+    except KubeError as error:
+        raise Infrastructure(f"the mesh can neither be installed nor looked at: {error}") from error
+
+
+@_blamed_on_the_environment()
 def install(
     cluster: Cluster,
     kube: Kube,
@@ -96,6 +107,7 @@ def install(
         progress(f"mesh: {implementation.name} is up in {time.monotonic() - started:.1f} s")
 
 
+@_blamed_on_the_environment()
 def expect(kube: Kube, implementation: Implementation, progress: Progress) -> None:
     """Have the mesh there already; raises ``Infrastructure`` with the keys of the file that say otherwise."""
     looked = presence.require(kube, implementation, injection=_injects(implementation, ()))

@@ -27,6 +27,12 @@ def test_what_could_not_be_removed_is_not_installed():
     removal.require_removable(dataclasses.replace(acme, remove=(("acmectl", "remove"),)))
 
 
+def test_a_refusal_of_the_api_server_while_installing_is_the_environments(kube):
+    kube.denied = ("/api/v1/namespaces",)
+    with pytest.raises(Infrastructure, match=r"neither be installed nor looked at: .*403"):
+        installer.install(Somewhere(), kube, Implementation(name="acme", source="acme.toml"), print)
+
+
 def test_a_mesh_that_is_there_already_is_not_installed(kube):
     acme = Implementation(name="acme", already_there=True, namespace="acme-system", source="acme.toml")
 

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable
 
 from pytest_mesh.clusters.existing.leavings import RENEWAL_SECONDS
-from pytest_mesh.failures import Infrastructure
-from pytest_mesh.kube import KubeError
 
 _log = logging.getLogger(__name__)
 
@@ -50,5 +48,5 @@ class Heartbeat:
             for one in namespaces:
                 try:
                     self._renew(one)
-                except (KubeError, Infrastructure) as error:  # the next beat may do; ten minutes' worth may fail
+                except Exception as error:  # noqa: BLE001 - the next beat may do; ten minutes' worth may fail
                     _log.warning("the lease of namespace %s is not renewed: %s", one, error)
