@@ -41,6 +41,8 @@ ALIAS = "formerly.example"
 POLICY = "test_bad_svid.yaml"
 ELSEWHERE = "a-node-far-away"
 TTL_SECONDS = 60
+NO_ANSWER = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "CANCELLED")
+"""Codes that a service which is there does not refuse with."""
 AWAY_UNTIL_SECONDS = 45
 """Since a certificate's issue: renewal is due after 30 s, and has failed for 15 s by then."""
 RENEWAL_SECONDS = 60.0
@@ -85,6 +87,7 @@ def test_a_leaf_ends_with_its_signer_and_an_expired_signer_signs_nothing(
                 late = ask(request(new_key()), token=token, ttl_seconds=600)
         outpost.facts(afterTheEnd=f"{late.code}: {late.message}")
         assert not late.issued, f"a signer that expired at {ends} signed at {datetime.now(UTC)}"
+        assert late.code not in NO_ANSWER, f"a request after the signer's end met nobody: {late.code}: {late.message}"
     finally:
         operator.unplug(outpost)
 

@@ -36,6 +36,8 @@ TTL_SECONDS = 30
 NEW_PER_SECOND = 100.0
 KEPT_PER_SECOND = 10.0
 ROTATIONS = 3
+REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED", "UNAVAILABLE")
+"""What a caller meets who is not known; UNAVAILABLE is a handshake that the service ended."""
 """Changes of each workload's leaf that are wanted at least."""
 RENEWAL_SECONDS = 60.0
 """Budget of one renewal everywhere: half a life, and a control plane that is just starting."""
@@ -230,6 +232,7 @@ def _assert_worthless(namespace: MeshNamespace, prober: Client, old: Authority, 
     namespace.facts(renewalByCertificate={"newRoot": renewed.code, "removedRoot": refused.code})
     assert renewed.issued, f"an SVID of the new root renews nothing: {renewed.code}: {renewed.message}"
     assert not refused.issued, "an SVID of the removed root still gets a certificate of the new one (M19)"
+    assert refused.code in REFUSED, f"an SVID of the removed root met nobody: {refused.code}: {refused.message}"
 
 
 def _put_back(namespace: MeshNamespace, old: Authority, new: Authority) -> None:
