@@ -35,9 +35,9 @@ from pytest_mesh.traffic.soak import Lane, LaneResult
 TTL_SECONDS = 30
 NEW_PER_SECOND = 100.0
 KEPT_PER_SECOND = 10.0
-ROTATIONS = 3
 REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED", "UNAVAILABLE")
 """What a caller meets who is not known; UNAVAILABLE is a handshake that the service ended."""
+ROTATIONS = 3
 """Changes of each workload's leaf that are wanted at least."""
 RENEWAL_SECONDS = 60.0
 """Budget of one renewal everywhere: half a life, and a control plane that is just starting."""
