@@ -8,23 +8,53 @@ from pathlib import Path
 
 from pytest_mesh import documents
 from pytest_mesh.contracts import Json
-from pytest_mesh.kube import Kube, KubeError
+from pytest_mesh.kube import Kube, KubeError, Resource
 from pytest_mesh.oracle.errors import Unsupported
 
+_ISTIO = ("v1", "v1beta1", "v1alpha3")
+_GATEWAY_API = ("v1", "v1beta1", "v1alpha3", "v1alpha2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind that is listed."""
+
+    group: str = ""
+    versions: tuple[str, ...] = ("v1",)
+    """The first that the API serves is read."""
+    name: str
+    required: bool = False
+    """Whether a cluster must have it."""
+    afar: bool = True
+    """Whether an object in the mesh's root namespace may count for other namespaces."""
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        """``apiVersion`` by preference."""
+        return tuple(f"{self.group}/{version}".lstrip("/") for version in self.versions)
+
+
 KINDS = (
-    ("v1", "Service", True),
-    ("v1", "Pod", True),
-    ("networking.istio.io/v1", "VirtualService", False),
-    ("networking.istio.io/v1", "DestinationRule", False),
-    ("networking.istio.io/v1", "ServiceEntry", False),
-    ("networking.istio.io/v1", "Sidecar", False),
-    ("networking.istio.io/v1alpha3", "EnvoyFilter", False),
-    ("security.istio.io/v1", "AuthorizationPolicy", False),
-    ("security.istio.io/v1", "PeerAuthentication", False),
-    ("security.istio.io/v1", "RequestAuthentication", False),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute", False),
-)
-"""apiVersion, kind, and whether a cluster must have it. Those that the oracle refuses are among them: it says so."""
+    Kind(name="Service", required=True),
+    Kind(name="Pod", required=True),
+    *(
+        Kind(group="networking.istio.io", versions=_ISTIO, name=name)
+        for name in (
+            "VirtualService", "DestinationRule", "ServiceEntry", "Sidecar", "WorkloadEntry", "WorkloadGroup", "EnvoyFilter"
+        )
+    ),
+    *(
+        Kind(group="security.istio.io", versions=("v1", "v1beta1"), name=name)
+        for name in ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
+    ),
+    Kind(group="extensions.istio.io", versions=("v1alpha1",), name="WasmPlugin"),
+    Kind(group="networking.k8s.io", name="NetworkPolicy", afar=False),
+    *(
+        Kind(group="gateway.networking.k8s.io", versions=_GATEWAY_API, name=name, afar=False)
+        for name in ("Gateway", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "BackendTLSPolicy")
+    ),
+)  # fmt: skip
+"""What decides where requests go. Kinds that the oracle refuses are among them, as files with them are refused: it says so."""
 
 _MESH_CONFIG_DEFAULTS = {
     "defaultVirtualServiceExportTo": ["*"],
@@ -51,7 +81,7 @@ def objects(
     context: str = "",
     root_namespace: str = "istio-system",
 ) -> Found:
-    """List the objects of some namespaces, or of all but the cluster's own (``kube-*``).
+    """List the objects of some namespaces and of the mesh's root namespace, or of all but the cluster's own (``kube-*``).
 
     Needs leave to list, nothing else. Raises ``failures.Infrastructure`` without a cluster, ``kube.KubeError`` without
     leave, ``Unsupported`` for a mesh configuration that the oracle does not model.
@@ -59,21 +89,36 @@ def objects(
     kube = Kube.load(kubeconfig, context or None)
     source = f"cluster {context}".strip()
     found: list[tuple[Json, str]] = []
-    for api_version, kind, required in KINDS:
-        try:
-            resource = kube.resource(api_version, kind)
-        except KubeError as error:
-            if required or error.status != 404:
-                raise
+    for kind in KINDS:
+        served = _served(kube, kind)
+        if served is None:
             continue
-        for namespace in namespaces or ("",):
+        api_version, resource = served
+        for namespace in _read(namespaces, root_namespace, kind):
             items = kube.list(resource.path(namespace))
             found += [
-                ({"apiVersion": api_version, "kind": kind, **item}, source)
+                ({"apiVersion": api_version, "kind": kind.name, **item}, source)
                 for item in items
-                if namespaces or item["metadata"]["namespace"] not in _SYSTEM
+                if namespace or item["metadata"]["namespace"] not in _SYSTEM
             ]
     return Found(documents=found, registry_only=_registry_only(kube, root_namespace, source))
+
+
+def _served(kube: Kube, kind: Kind) -> tuple[str, Resource] | None:
+    """Give the first version that the API serves; None where it serves none of a kind that need not be there."""
+    for api_version in kind.api_versions:
+        try:
+            return api_version, kube.resource(api_version, kind.name)
+        except KubeError as error:
+            if kind.required or error.status != 404:
+                raise
+    return None
+
+
+def _read(namespaces: Sequence[str], root_namespace: str, kind: Kind) -> tuple[str, ...]:
+    """Give the namespaces in which a kind is listed; an empty name is all."""
+    more = (root_namespace,) if namespaces and kind.afar else ()
+    return tuple(dict.fromkeys((*namespaces, *more))) or ("",)
 
 
 def _registry_only(kube: Kube, root_namespace: str, source: str) -> bool:

@@ -23,10 +23,20 @@ class OfflineFixture:
         return offline(documents, **{"bases": self._bases, **options})
 
     def cluster(
-        self, *namespaces: str, kubeconfig: Path | None = None, context: str = "", **options: Any
+        self,
+        *namespaces: str,
+        kubeconfig: Path | None = None,
+        context: str = "",
+        root_namespace: str = "istio-system",
+        **options: Any,
     ) -> OfflineMesh:
-        """Give the mesh of a running cluster's objects: those of these namespaces, or of all (see ``offline.cluster``)."""
+        """Give the mesh of a running cluster's objects: those of these namespaces and the root's, or of all.
+
+        Of one namespace that is given, requests come from there. See ``offline.cluster``.
+        """
         from pytest_mesh.offline.cluster import objects
 
-        found = objects(namespaces, kubeconfig=kubeconfig, context=context)
-        return offline(found.documents, **{"registry_only": found.registry_only, "assume_pods": False, **options})
+        found = objects(namespaces, kubeconfig=kubeconfig, context=context, root_namespace=root_namespace)
+        own = {"namespace": namespaces[0]} if len(set(namespaces)) == 1 else {}
+        told = {"registry_only": found.registry_only, "assume_pods": False, **own, **options}
+        return offline(found.documents, root_namespace=root_namespace, **told)
