@@ -23,7 +23,7 @@ from pytest_mesh.clusters.local.apiserver.registry import Registry
 from pytest_mesh.clusters.local.apiserver.rights import Authorizer
 from pytest_mesh.clusters.local.apiserver.server import Server
 from pytest_mesh.clusters.local.apiserver.store import Store
-from pytest_mesh.clusters.local.apiserver.streams.races import first_of
+from pytest_mesh.clusters.local.races import first_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -99,3 +99,14 @@ def test_a_long_log_is_read_from_a_moment_on(tmp_path):
         between = container_logs.timestamp((number + 1) * 10**9 - 1)
         assert asyncio.run(first(between)).startswith(f"line {number} ".encode())
     assert asyncio.run(first(container_logs.timestamp(7000 * 10**9))) == b""
+
+
+def test_the_end_of_a_long_log_is_found_without_reading_the_rest(tmp_path):
+    path = tmp_path / "0.log"
+    path.write_bytes(b"".join(b"2024 stdout F line %06d\n" % number for number in range(10_000)))
+    with path.open("rb") as file:
+        container_logs.near_the_end(file)
+        lines = file.readlines()
+    assert lines[-1] == b"2024 stdout F line 009999\n"
+    assert lines[0].startswith(b"2024 stdout F line ")
+    assert 80 < len(lines) < 3000

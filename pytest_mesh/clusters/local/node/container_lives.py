@@ -23,6 +23,7 @@ from pytest_mesh.clusters.local.node.environments import ConfigError
 from pytest_mesh.clusters.local.node.parts import now
 from pytest_mesh.clusters.local.node.runtime import StartError
 from pytest_mesh.clusters.local.node.statuses import ContainerState
+from pytest_mesh.clusters.local.races import first_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,7 +223,7 @@ class ContainerLife:
                 self._event("Warning", event, f"Error: {reason}: {message}")
             self.view.state = {"waiting": {"reason": reason, "message": message}}
             self._owner.changed()
-            await _first(self._poked, self._stopping, seconds=_RETRY_SECONDS)
+            await first_of(self._poked.wait(), self._stopping.wait(), seconds=_RETRY_SECONDS)
         self._terminated(137, "Error", "the Pod was stopped before this container could start", now())
         return None
 
@@ -328,7 +329,7 @@ class ContainerLife:
             )
             self.view.state = {"waiting": {"reason": "CrashLoopBackOff", "message": text}}
             self._owner.changed()
-            await _first(self._stopping, seconds=seconds)
+            await first_of(self._stopping.wait(), seconds=seconds)
             if self._stopping.is_set():
                 self.view.state, self.view.last = self.view.last, {}
                 self.view.restarts -= 1
@@ -357,6 +358,7 @@ class ContainerLife:
             message = text.read(_TERMINATION_MESSAGE).decode(errors="replace")
         if not message and code != 0 and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             with log_path.open("rb") as lines:
+                container_logs.near_the_end(lines)
                 last = [container_logs.shown(line) for line in lines.readlines()[-80:]]
             message = b"".join(last)[-2048:].decode(errors="replace")
         return message
@@ -377,13 +379,3 @@ class ContainerLife:
 
     def _event(self, kind: Any, reason: str, message: str) -> None:
         self._parts.events.record(self._owner.pod, kind, reason, message, container=self.name, init=self._init)
-
-
-async def _first(*events: asyncio.Event, seconds: float) -> None:
-    """Wait for any of the events, or that long."""
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 _PART: Final = 16384
@@ -36,8 +36,8 @@ class RunLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.closed = False
-        self.listeners: set[asyncio.Queue[tuple[str, bytes]]] = set()
-        """Who is attached: (stream, bytes) as they come; an empty chunk when the run has ended."""
+        self.listeners: set[Callable[[str, bytes], None]] = set()
+        """Who is attached, called with stream and bytes as they come; with an empty chunk when the run has ended."""
         self._file = path.open("ab", buffering=0)
         self._pending = {"stdout": b"", "stderr": b""}
         self._changed = asyncio.Event()
@@ -45,7 +45,7 @@ class RunLog:
     def write(self, stream: str, data: bytes) -> None:
         """Take what the container wrote to ``stdout`` or ``stderr``."""
         for listener in self.listeners:
-            listener.put_nowait((stream, data))
+            listener(stream, data)
         stamp = f"{timestamp(time.time_ns())} {stream} ".encode()
         *lines, rest = (self._pending[stream] + data).split(b"\n")
         out = bytearray()
@@ -70,7 +70,7 @@ class RunLog:
         self._file.close()
         self.closed = True
         for listener in self.listeners:
-            listener.put_nowait(("", b""))
+            listener("", b"")
         self._notify()
 
     async def changed(self) -> None:
@@ -137,6 +137,14 @@ def _seek(file: BinaryIO, since: str) -> None:
         else:
             high = middle
     file.seek(low)
+
+
+def near_the_end(file: BinaryIO) -> None:
+    """Go to the beginning of a line, so near the end that little is left to read."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _NEAR))
+    if size > _NEAR:
+        file.readline()
 
 
 def _tail(lines: list[bytes], count: int) -> list[bytes]:

@@ -22,6 +22,7 @@ from pytest_mesh.clusters.local.node.environments import ConfigError
 from pytest_mesh.clusters.local.node.parts import now
 from pytest_mesh.clusters.local.node.runtime import Sandbox, StartError
 from pytest_mesh.clusters.local.node.volumes import PodVolumes
+from pytest_mesh.clusters.local.races import first_of
 
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.node.parts import Parts
@@ -126,14 +127,14 @@ class PodWorker:
                 reporter = self._group.create_task(self._report())
                 life = self._group.create_task(self._live())
                 self._set_deadline()
-                await _either(self._deleting, self._overdue)
+                await first_of(self._deleting.wait(), self._overdue.wait())
                 life.cancel()
                 await self._terminate()
-                await self._flush()
+                await self._flush(once=True)
                 self.over.set()
                 await self._deleting.wait()
                 reporter.cancel()
-                await self._flush()
+                await self._flush(once=True)
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -186,7 +187,7 @@ class PodWorker:
             if await self._initialize():
                 for life in self.mains:
                     life.launch(self._group)
-                    await _either(life.began, life.ended)
+                    await first_of(life.began.wait(), life.ended.wait())
                 for life in self.mains:
                     await life.ended.wait()
             await self._stop_sidecars(self._grace())
@@ -260,7 +261,7 @@ class PodWorker:
         for life in self.inits:
             life.launch(self._group)
             if pod_specs.is_sidecar(life.spec):
-                await _either(life.started, life.ended)
+                await first_of(life.started.wait(), life.ended.wait())
             else:
                 await life.ended.wait()
                 if life.view.exit_code != 0:
@@ -323,8 +324,11 @@ class PodWorker:
             await self._dirty.wait()
             await self._flush()
 
-    async def _flush(self) -> None:
-        """Send the status if it differs from what was sent last; try again while the API cannot be reached."""
+    async def _flush(self, *, once: bool = False) -> None:
+        """Send the status if it differs from what was sent last; try again while the API cannot be reached.
+
+        A status that is refused is tried again, too, but not ``once`` the Pod ends: no refusal keeps it from that.
+        """
         while self._dirty.is_set():
             self._dirty.clear()
             status = statuses.status(self._seen(), self._facts(), now())
@@ -337,9 +341,12 @@ class PodWorker:
             except ApiError as error:
                 if error.status in {404, 409}:
                     return  # the object is gone, or another Pod has its name
-                log.warning("status of %s not sent: %s", self._path, error)
                 self._dirty.set()
-                await asyncio.sleep(0.2)
+                refused = 400 <= error.status < 500
+                log.log(logging.ERROR if refused else logging.WARNING, "status of %s not sent: %s", self._path, error)
+                if refused and once:
+                    return
+                await asyncio.sleep(_RETRY_SECONDS if refused else 0.2)
             else:
                 self._sent = status
 
@@ -386,13 +393,3 @@ class PodWorker:
 
 def _is_ours(condition: Json) -> bool:
     return condition["type"] in {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"}
-
-
-async def _either(*events: asyncio.Event) -> None:
-    """Wait for the first of the events."""
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_mesh.clusters.local.node.runtime import Process, Runtime
 
 _CHUNK: Final = 65536
+_PIPE: Final = 1 << 20
+"""Bytes that a pipe holds at most (/proc/sys/fs/pipe-max-size)."""
 _DRAIN_SECONDS: Final = 1.0
 """How long output may lag behind a process's end: a grandchild can hold the pipe open."""
 
@@ -30,9 +32,26 @@ class Pump:
     def __init__(self, fd: int, take: Callable[[bytes], None]) -> None:
         self._fd = fd
         self._take = take
+        self._left: int | None = None
+        """How many bytes it still reads; None = all that come."""
         self.ended = asyncio.Event()
         os.set_blocking(fd, False)
-        asyncio.get_running_loop().add_reader(fd, self._read)
+        self.go_on()
+
+    def hold(self) -> None:
+        """Read no more for a while: whoever writes waits."""
+        if not self.ended.is_set() and self._left is None:
+            asyncio.get_running_loop().remove_reader(self._fd)
+
+    def go_on(self) -> None:
+        """Read, again."""
+        if not self.ended.is_set():
+            asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def finish(self) -> None:
+        """Read what a process that has ended left behind, whoever may hold: not more than a pipe can hold."""
+        self._left = _PIPE
+        self.go_on()
 
     def _read(self) -> None:
         try:
@@ -43,7 +62,9 @@ class Pump:
             data = b""  # a terminal whose last process has gone answers EIO
         if data:
             self._take(data)
-        else:
+            if self._left is not None:
+                self._left -= len(data)
+        if not data or (self._left is not None and self._left <= 0):
             self.close()
 
     def close(self) -> None:
@@ -63,6 +84,7 @@ class Stdio:
         self.pumps: list[Pump] = []
         self._input = -1
         self.terminal = -1
+        self._holding: set[object] = set()
         if tty:
             master, slave = os.openpty()
             self.theirs = [slave]
@@ -114,9 +136,25 @@ class Stdio:
         if self.terminal >= 0 and not self.pumps[0].ended.is_set():
             fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
+    def hold(self, who: object) -> None:
+        """Read no output while ``who`` cannot take more of it: the process waits where it writes."""
+        if who not in self._holding:
+            self._holding.add(who)
+            for pump in self.pumps:
+                pump.hold()
+
+    def release(self, who: object) -> None:
+        """Read output again, as far as ``who`` is concerned. Idempotent."""
+        if who in self._holding:
+            self._holding.discard(who)
+            for pump in self.pumps if not self._holding else ():
+                pump.go_on()
+
     async def drain(self) -> None:
-        """Wait until all output is read, not for ever, then close everything."""
+        """Wait until what an ended process left is read, not for ever, then close everything."""
         self.close_input()
+        for pump in self.pumps:
+            pump.finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 for pump in self.pumps:

@@ -10,16 +10,19 @@ import contextlib
 import json
 import logging
 import secrets
+import struct
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import WSMsgType, web
 
 from pytest_mesh.clusters.local.node import processes
+from pytest_mesh.clusters.local.node.backlogs import Backlog
 from pytest_mesh.clusters.local.node.runtime import StartError
+from pytest_mesh.clusters.local.races import first_of
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Coroutine
 
     from pytest_mesh.clusters.local.node.container_lives import ContainerLife
     from pytest_mesh.clusters.local.node.runtime import Process, Runtime
@@ -56,10 +59,9 @@ async def execute(
     await websocket.prepare(request)
     wanted = {name for name in _OUTPUTS if request.query.get(name)}
     tty = bool(request.query.get("tty"))
-    output: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-    stdio = processes.Stdio(
-        lambda name, data: output.put_nowait((name, data)), stdin=bool(request.query.get("stdin")), tty=tty
-    )
+    backlog = Backlog()
+    stdio = processes.Stdio(backlog.put, stdin=bool(request.query.get("stdin")), tty=tty)
+    backlog.source = stdio
     process: Process | None = None
     try:
         try:
@@ -68,27 +70,38 @@ async def execute(
         except StartError as error:
             await _finish(websocket, _not_started(str(error)))
             return websocket
-        sender = asyncio.create_task(_send_output(websocket, output, wanted))
-        receiver = asyncio.create_task(_receive(websocket, stdio))
-        ended = asyncio.shield(process.exited)
-        try:
-            await asyncio.wait((ended, receiver), return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                await stdio.drain()
-                output.put_nowait(("", b""))
-                await sender
-                code = ended.result()
-                await _finish(websocket, _status(128 - code if code < 0 else code, ""))
-        except ConnectionError as error:
-            log.debug("exec: the client has gone: %s", error)
-        finally:
-            for task in (sender, receiver, ended):
-                task.cancel()
+        output = _output_to_the_end(websocket, process, stdio, backlog, wanted)
+        await _carry(websocket, output, _receive(websocket, stdio))
     finally:
         if process is not None:
             process.signal(9)
         stdio.close()
     return websocket
+
+
+async def _output_to_the_end(
+    websocket: web.WebSocketResponse, process: Process, stdio: processes.Stdio, backlog: Backlog, wanted: set[str]
+) -> None:
+    """Send all that a process writes, and how it ended."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_send_output(websocket, backlog, wanted))
+        code = await asyncio.shield(process.exited)
+        await stdio.drain()
+        backlog.put("", b"")
+    await _finish(websocket, _status(128 - code if code < 0 else code, ""))
+
+
+async def _carry(
+    websocket: web.WebSocketResponse, output: Coroutine[None, None, None], received: Coroutine[None, None, None]
+) -> None:
+    """Go on until the output has ended or the client has gone; an error here is told as the command's status."""
+    try:
+        await first_of(output, received)
+    except ConnectionError as error:
+        log.debug("the client of a command has gone: %s", error)
+    except Exception as error:
+        log.exception("a command's streams")
+        await _finish(websocket, _broken(f"{type(error).__name__}: {error}"))
 
 
 async def attach(request: web.Request, life: ContainerLife) -> web.WebSocketResponse:
@@ -100,20 +113,20 @@ async def attach(request: web.Request, life: ContainerLife) -> web.WebSocketResp
     await websocket.prepare(request)
     wanted = {name for name in _OUTPUTS if request.query.get(name)}
     run = life.logs[-1]
-    output: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-    run.listeners.add(output)
-    sender = asyncio.create_task(_send_output(websocket, output, wanted))
-    receiver = asyncio.create_task(_receive(websocket, stdio, close=bool(life.spec.get("stdinOnce"))))
+    backlog = Backlog()
+    backlog.source = stdio
+    run.listeners.add(backlog.put)
+
+    async def output() -> None:
+        await _send_output(websocket, backlog, wanted)
+        await _finish(websocket, _status(0, ""))
+
     try:
-        await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
-        if sender.done() and not websocket.closed:
-            await _finish(websocket, _status(0, ""))
-    except ConnectionError as error:
-        log.debug("attach: the client has gone: %s", error)
+        received = _receive(websocket, stdio, close=bool(life.spec.get("stdinOnce")))
+        await _carry(websocket, output(), received)
     finally:
-        run.listeners.discard(output)
-        for task in (sender, receiver):
-            task.cancel()
+        run.listeners.discard(backlog.put)
+        backlog.close()
     return websocket
 
 
@@ -130,8 +143,7 @@ async def forward(request: web.Request, connection: socket.socket) -> web.WebSoc
                     await websocket.send_bytes(data)
                 await websocket.send_str(_HALF_CLOSE)
 
-        async def up() -> bool:
-            """Give True when the client only half-closed."""
+        async def up() -> None:
             with contextlib.suppress(ConnectionError):
                 async for message in websocket:
                     if message.type == WSMsgType.BINARY:
@@ -139,45 +151,21 @@ async def forward(request: web.Request, connection: socket.socket) -> web.WebSoc
                         await writer.drain()
                     elif message.type == WSMsgType.TEXT and message.data == _HALF_CLOSE:
                         writer.write_eof()
-                        return True
-            return False
+                        break
+                async for _ in websocket:
+                    pass  # it has nothing more to say; it may still hang up before the pod is through
 
-        await _both(down, up, websocket)
+        await first_of(down(), up())
         await websocket.close()
     finally:
         writer.close()
     return websocket
 
 
-async def _both(
-    down: Callable[[], Awaitable[None]], up: Callable[[], Awaitable[bool]], websocket: web.WebSocketResponse
-) -> None:
-    """Go on until the pod has sent everything, or the client is gone."""
-    downward = asyncio.ensure_future(down())
-    upward = asyncio.ensure_future(up())
-    try:
-        await asyncio.wait({downward, upward}, return_when=asyncio.FIRST_COMPLETED)
-        if upward.done() and not downward.done() and upward.result():
-            # The client has nothing more to say; it may still hang up before the pod is through.
-            gone = asyncio.ensure_future(_gone(websocket))
-            await asyncio.wait({downward, gone}, return_when=asyncio.FIRST_COMPLETED)
-            gone.cancel()
-    finally:
-        downward.cancel()
-        upward.cancel()
-
-
-async def _gone(websocket: web.WebSocketResponse) -> None:
-    async for _ in websocket:
-        pass
-
-
-async def _send_output(
-    websocket: web.WebSocketResponse, output: asyncio.Queue[tuple[str, bytes]], wanted: set[str]
-) -> None:
+async def _send_output(websocket: web.WebSocketResponse, backlog: Backlog, wanted: set[str]) -> None:
     """Send chunks until the empty one."""
     while True:
-        name, data = await output.get()
+        name, data = await backlog.get()
         if not data:
             return
         if name in wanted:
@@ -195,8 +183,15 @@ async def _receive(websocket: web.WebSocketResponse, stdio: processes.Stdio, *, 
         elif channel == _CLOSE and data[:1] == bytes([_STDIN]) and close:
             stdio.close_input()
         elif channel == _RESIZE:
-            size = json.loads(data)
-            stdio.resize(int(size["Width"]), int(size["Height"]))
+            _resize(stdio, data)
+
+
+def _resize(stdio: processes.Stdio, data: bytes) -> None:
+    try:
+        size = json.loads(data)
+        stdio.resize(int(size["Width"]), int(size["Height"]))
+    except (ValueError, KeyError, TypeError, struct.error) as error:  # the command goes on, as under a kubelet
+        log.info("a terminal's size %r is none: %s", data[:100], error)
 
 
 async def _finish(websocket: web.WebSocketResponse, status: Json) -> None:
@@ -213,6 +208,12 @@ def _not_started(why: str) -> Json:
     details = {"causes": [{"message": message}]}
     head = {"metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500}
     return {**head, "message": message, "details": details}
+
+
+def _broken(why: str) -> Json:
+    """Give the status of a command whose streams this node could not carry to their end."""
+    message = f"Internal error occurred: error carrying the streams of a command: {why}"
+    return {"metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500, "message": message}
 
 
 def _status(code: int, message: str) -> Json:

@@ -19,8 +19,8 @@ from pytest_mesh.clusters.local.apiserver.spdy.session import Session
 from pytest_mesh.clusters.local.apiserver.streams import kubelet as kubelets
 from pytest_mesh.clusters.local.apiserver.streams import targets, upgrades
 from pytest_mesh.clusters.local.apiserver.streams.logs import truth
-from pytest_mesh.clusters.local.apiserver.streams.races import first_of
 from pytest_mesh.clusters.local.apiserver.takeover import TakenOver, take_over
+from pytest_mesh.clusters.local.races import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

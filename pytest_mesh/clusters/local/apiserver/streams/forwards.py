@@ -18,8 +18,8 @@ from pytest_mesh.clusters.local.apiserver.spdy.inboxes import Inbox
 from pytest_mesh.clusters.local.apiserver.spdy.session import Session
 from pytest_mesh.clusters.local.apiserver.streams import targets, upgrades
 from pytest_mesh.clusters.local.apiserver.streams.kubelet import HALF_CLOSE
-from pytest_mesh.clusters.local.apiserver.streams.races import first_of
 from pytest_mesh.clusters.local.apiserver.takeover import TakenOver, take_over
+from pytest_mesh.clusters.local.races import first_of, lost_peers_bare
 
 if TYPE_CHECKING:
     from aiohttp import ClientWebSocketResponse
@@ -64,7 +64,10 @@ async def serve(request: web.Request, store: Store, kubelet: Kubelet) -> web.Str
     if not upgrade.websocket:
         headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": PROTOCOL}
         async with take_over(request, headers) as connection:
-            await forwarder.by_spdy(connection)
+            try:
+                await forwarder.by_spdy(connection)
+            except ConnectionError as error:
+                logger.debug("port-forward: the client has gone: %s", error)
         return TakenOver()
     ports = _ports(request) if upgrade.protocol == CHANNELS else []
     client = web.WebSocketResponse(protocols=(upgrade.protocol,), max_msg_size=0, compress=False)
@@ -160,7 +163,8 @@ class Forwarder:
         """Carry one TCP connection to its end; give the fault to report to the client, if any."""
         try:
             async with self._kubelet.connect(self._path, [("port", str(port))]) as below:
-                return await _carry(below, side, port)
+                with lost_peers_bare():
+                    return await _carry(below, side, port)
         except StatusError as error:
             return f"error forwarding port {port} to pod: {error.message}"
         except ConnectionError as error:

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 from multidict import CIMultiDict
 
 from pytest_mesh.clusters.local.apiserver.streams import bodies, targets
-from pytest_mesh.clusters.local.apiserver.streams.races import first_of
+from pytest_mesh.clusters.local.races import first_of
 
 if TYPE_CHECKING:
     from pytest_mesh.clusters.local.apiserver.streams.targets import Location
