@@ -1,12 +1,13 @@
 """The cluster's DNS answers, from Services and EndpointSlices."""
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
 from dnslib import QTYPE, RCODE, DNSRecord
 
-from pytest_mesh.clusters.local.dns import answers, server
+from pytest_mesh.clusters.local.dns import answers, datagrams, server
 from pytest_mesh.clusters.local.dns.datagrams import exchange
 from pytest_mesh.clusters.local.dns.forwarding import Forwarder, nameservers
 from pytest_mesh.clusters.local.dns.zone import Zone, records_of
@@ -215,3 +216,62 @@ def test_an_answer_too_long_for_udp_is_cut_and_whole_by_tcp():
     short, long = serve_and_ask(zone, [(name, "A", "udp"), (name, "A", "tcp")])
     assert (short.header.tc, len(short.rr)) == (1, 0)
     assert len(long.rr) == 100
+
+
+@pytest.mark.parametrize("said", [b"", b"half", b"\0\1\x81\x80\0\1\0\1\0\0\0\0\xc0"])
+@pytest.mark.parametrize("name", ["example.org", "out.shop.svc.cluster.local"])
+def test_an_answer_from_elsewhere_that_is_none_is_a_failure_of_the_server(zone, name, said):
+    class Upstream:
+        async def ask(self, _):
+            return said
+
+    responder = server.Responder(zone, DOMAIN, Upstream())
+    query = DNSRecord.question(name)
+
+    reply = DNSRecord.parse(asyncio.run(responder.by_datagram(query.pack())))
+
+    assert (reply.header.rcode, reply.header.id) == (RCODE.SERVFAIL, query.header.id)
+
+
+def test_so_many_questions_are_under_way_and_no_more(monkeypatch):
+    monkeypatch.setattr(datagrams, "MAX_OPEN", 2)
+
+    async def scenario():
+        asked = []
+
+        async def handle(data):
+            asked.append(data)
+            await asyncio.Event().wait()
+
+        responder = datagrams.Server(handle)
+        for number in range(3):
+            responder.datagram_received(bytes([number]), ("127.0.0.1", 1))
+        await asyncio.sleep(0)
+        responder.connection_lost(None)
+        return asked
+
+    assert asyncio.run(scenario()) == [b"\0", b"\1"]
+
+
+def test_an_open_connection_ends_with_the_server(zone):
+    async def scenario():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        task = asyncio.create_task(server.serve(server.Responder(zone, DOMAIN, Forwarder((), "")), "127.0.0.1", port))
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                break
+            except OSError:
+                await asyncio.sleep(0.005)
+        data = DNSRecord.question("web.shop.svc.cluster.local").pack()
+        writer.write(len(data).to_bytes(2, "big") + data)
+        await reader.readexactly(2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 Address = tuple[str, int]
+MAX_OPEN = 1024
+"""Questions under way. One beyond is not answered: whoever asked asks again."""
 
 
 class Server(asyncio.DatagramProtocol):
@@ -28,6 +30,8 @@ class Server(asyncio.DatagramProtocol):
             task.cancel()
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
+        if len(self._tasks) >= MAX_OPEN:
+            return
         answering: Coroutine[None, None, None] = self._answer(data, addr)
         task = asyncio.get_running_loop().create_task(answering)
         self._tasks.add(task)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import struct
 from typing import TYPE_CHECKING
 
-from dnslib import DNSError, DNSRecord
+from dnslib import RCODE, DNSError, DNSRecord
 
 from pytest_mesh.clusters.local.apiclient import ApiClient, ApiError, key_of
 from pytest_mesh.clusters.local.controllers.cache import Informer
@@ -28,6 +29,8 @@ DOMAIN = "cluster.local"
 SERVICE_ADDRESS = "10.96.0.10"
 PORT = 53
 _SERVICE_NAME = "kubernetes.io/service-name"
+_MALFORMED = (DNSError, ValueError, LookupError, struct.error)
+"""What dnslib raises for bytes that are no message."""
 
 
 async def run(client: ApiClient, address: str, *, port: int = PORT, domain: str = DOMAIN) -> None:
@@ -49,16 +52,31 @@ async def run(client: ApiClient, address: str, *, port: int = PORT, domain: str 
 
 
 async def serve(responder: Responder, address: str, port: int) -> None:
-    """Answer by UDP and TCP until cancelled."""
+    """Answer by UDP and TCP until cancelled; connections that are open then are closed."""
+    opened: set[asyncio.StreamWriter] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.add(writer)
+        try:
+            await responder.by_stream(reader, writer)
+        finally:
+            opened.discard(writer)
+
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
         lambda: Server(responder.by_datagram), local_addr=(address, port)
     )
     try:
-        server = await asyncio.start_server(responder.by_stream, address, port, start_serving=False)
-        async with server:
+        server = await asyncio.start_server(connected, address, port, start_serving=False)
+        try:
+            await server.start_serving()
             log.info("dns: serving %s:%d", address, port)
-            await server.serve_forever()
+            await asyncio.Event().wait()
+        finally:
+            # Not by the server's own context: that waits until the clients have closed their connections.
+            server.close()
+            for writer in opened:
+                writer.transport.abort()
     finally:
         transport.close()
 
@@ -150,7 +168,7 @@ class Responder:
         """Answer one datagram; None for what is no query."""
         try:
             query = DNSRecord.parse(data)
-        except DNSError:
+        except _MALFORMED:
             return None
         reply = await self._reply(query, data)
         packed: bytes = reply.pack()
@@ -165,7 +183,7 @@ class Responder:
                 packed = (await self._reply(DNSRecord.parse(data), data)).pack()
                 writer.write(len(packed).to_bytes(2, "big") + packed)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, DNSError):
+        except (asyncio.IncompleteReadError, ConnectionError, *_MALFORMED):
             return
         finally:
             writer.close()
@@ -173,6 +191,16 @@ class Responder:
                 await writer.wait_closed()
 
     async def _reply(self, query: DNSRecord, data: bytes) -> DNSRecord:
+        try:
+            return await self._found(query, data)
+        except _MALFORMED as error:
+            log.warning("dns: no answer to %s can be read: %s", query.q and query.q.qname, error)
+            reply = query.reply()
+            reply.header.rcode = RCODE.SERVFAIL
+            return reply
+
+    async def _found(self, query: DNSRecord, data: bytes) -> DNSRecord:
+        """Answer from the zone or from upstream; raises one of ``_MALFORMED`` for an answer that is none."""
         found = answers.answer(query, self._zone, self._domain)
         if isinstance(found, DNSRecord):
             return found
