@@ -25,15 +25,18 @@ def reductions(cell: Cell) -> list[Cell]:
 
 
 def steps(cell: Cell, limit: int) -> list[Cell]:
-    """Give reductions of one and of two steps, one-step ones first, at most ``limit``."""
+    """Give reductions of one step, smallest first, and where ``limit`` leaves room the smallest of two steps after them.
+
+    None of one step makes way for one of two: a round in which none fails says that the cell is minimal.
+    """
     first = reductions(cell)
-    found = {one.key: one for one in first}
+    known = {one.key for one in first}
+    second: dict[str, Cell] = {}
     for one in first:
-        if len(found) >= limit:
+        if len(first) + len(second) >= limit:
             break
-        for two in reductions(one):
-            found.setdefault(two.key, two)
-    return sorted(found.values(), key=lambda one: one.size)[:limit] if len(found) > limit else list(found.values())
+        second |= {two.key: two for two in reductions(one) if two.key not in known and two.key not in second}
+    return [*first, *sorted(second.values(), key=lambda one: one.size)][:limit]
 
 
 def _fewer_requests(cell: Cell) -> Iterator[Cell]:
