@@ -107,7 +107,7 @@ def test_a_document_parses_and_is_of_a_known_kind(path):
 def test_a_document_stands_beside_the_test_that_uses_it(path):
     text = path.with_suffix(".py").read_text()
 
-    assert path.name in text or "with_suffix" in text
+    assert path.name in text or 'with_suffix(".yaml")' in text
 
 
 def test_the_seed_is_applied_to_the_letter():
