@@ -6,6 +6,7 @@ One connection after the other or several at once; bytes are passed, nothing is 
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from pytest_mesh.kube import DATA, Kube
+
+_log = logging.getLogger(__name__)
 
 CHUNK = 32 * 1024
 OPEN_SECONDS = 10.0
@@ -44,9 +47,13 @@ def _accept(listening: socket.socket, kube: Kube, namespace: str, pod: str, port
             return
         try:
             websocket = kube.forward(namespace, pod, port, seconds=OPEN_SECONDS)
-        except Exception:  # noqa: BLE001 - the library's errors have no common root; the client sees a closed connection
+        except Exception as error:  # noqa: BLE001 - they have no common root; the client sees a closed connection
+            _log.warning("port-forward to %s/%s:%d: %s", namespace, pod, port, error)
             client.close()
             continue
+        for over in [end for end in ends if end.over]:
+            over.close()
+            ends.remove(over)
         ends.append(_Connection(client, websocket))
 
 
@@ -60,6 +67,11 @@ class _Connection:
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._send, self._receive)]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can pass."""
+        return not any(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
         """Close both ends and wait for the threads."""

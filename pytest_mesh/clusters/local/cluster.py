@@ -86,7 +86,13 @@ class LocalCluster:
             (directory / "logs").mkdir(mode=0o700, parents=True)
             directory.chmod(0o700)
             (directory / "images.json").write_text("{}")
-            cluster = cls._launch(directory, name, lifeline, assets)
+            try:
+                cluster = cls._launch(directory, name, lifeline, assets)
+            except BaseException as error:
+                state.remove(directory)
+                if isinstance(error, OSError):
+                    raise LocalClusterError(f"the cluster did not start ({directory}): {error}") from error
+                raise
         progress(f"cluster: API ready in {time.monotonic() - began:.1f} s")
         return cluster
 
@@ -99,11 +105,12 @@ class LocalCluster:
             arguments += ["--assets", str(assets.absolute())]
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, ready)
+            saying = stack.enter_context(os.fdopen(says, "wb"))
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
             fds.append(listener.fileno())
             arguments += ["--listen-fd", str(listener.fileno())]
             if lifeline is not False:
-                pidfd = os.pidfd_open(os.getpid() if lifeline is True else lifeline)
+                pidfd = _pidfd(os.getpid() if lifeline is True else lifeline)
                 stack.callback(os.close, pidfd)
                 fds.append(pidfd)
                 arguments += ["--lifeline-pidfd", str(pidfd)]
@@ -117,7 +124,7 @@ class LocalCluster:
                 start_new_session=True,
                 cwd="/",
             )
-            os.close(says)
+            saying.close()
             try:
                 answer = _read_answer(ready, _READY_SECONDS if assets is None else _REAL_READY_SECONDS)
                 if answer != "ready\n":
@@ -128,7 +135,6 @@ class LocalCluster:
                     raise LocalClusterError(f"the cluster wrote no {directory}/state.json")
             except BaseException:
                 _end(process.pid, process)
-                state.remove(directory)
                 raise
         cls._children[process.pid] = process
         return cls(directory, held)
@@ -214,8 +220,11 @@ class LocalCluster:
 
     def collect(self, directory: Path) -> None:
         """Copy the logs of init, API server, node and containers below ``directory``; never raises."""
-        with contextlib.suppress(OSError, shutil.Error):
+        try:
             shutil.copytree(self.directory / "logs", directory / "cluster", dirs_exist_ok=True)
+        except OSError as error:  # shutil.Error is one: some were copied, and it names the others
+            with contextlib.suppress(OSError):
+                (directory / "cluster.txt").write_text(f"the cluster's logs could not be had: {error}\n")
 
     def down(self, grace: float = 0.0) -> None:
         """End every process of the cluster and remove its run directory. Idempotent.
@@ -231,6 +240,15 @@ class LocalCluster:
         held = state.read(self.directory)
         if held is None or not held.alive:
             state.remove(self.directory)
+
+
+def _pidfd(lifeline: int) -> int:
+    try:
+        return os.pidfd_open(lifeline)
+    except ProcessLookupError as error:
+        raise LocalClusterError(
+            f"process {lifeline}, whose end is to end the cluster, is gone: name one that runs, or none"
+        ) from error
 
 
 def _read_answer(ready: int, seconds: float) -> str:
