@@ -22,7 +22,9 @@ spec:
   - name: shop
     image: shop:1
     env: [{ name: A, value: "1" }]
-    readinessProbe: { httpGet: { path: /, port: 80 } }
+    readinessProbe: { httpGet: { path: /, port: 80 }, periodSeconds: 3 }
+    livenessProbe: { exec: { command: [check] } }
+    lifecycle: { postStart: { tcpSocket: { port: 80 } }, preStop: { exec: { command: [sync] } } }
     volumeMounts: [{ name: shelf, mountPath: /shelf }]
   volumes: [{ name: shelf, emptyDir: {} }]
 """)
@@ -34,7 +36,8 @@ def pod():
     injected = copy.deepcopy(PLAIN)
     injected["metadata"]["labels"]["mesh"] = "yes"
     shop = injected["spec"]["containers"][0]
-    shop["readinessProbe"] = {"httpGet": {"path": "/app-health/shop/readyz", "port": 15020}}
+    shop["readinessProbe"]["httpGet"] = {"path": "/app-health/shop/readyz", "port": 15020}
+    shop["lifecycle"]["postStart"] = {"httpGet": {"path": "/app-lifecycle/shop/poststartz", "port": 15020}}
     injected["spec"] |= documents.load("""
 initContainers:
 - name: istio-init
@@ -120,6 +123,11 @@ def test_each_missing_part_is_complained_of(pod, break_it, complaint):
         (("spec", "containers", 0, "image"), "container shop: image"),
         (("spec", "containers", 0, "env", 0), "env: A"),
         (("spec", "containers", 0, "readinessProbe"), "readinessProbe is gone"),
+        (("spec", "containers", 0, "readinessProbe", "httpGet"), "readinessProbe: httpGet is gone"),
+        (("spec", "containers", 0, "readinessProbe", "periodSeconds"), "periodSeconds 3 became None"),
+        (("spec", "containers", 0, "livenessProbe", "exec", "command", 0), "livenessProbe: exec"),
+        (("spec", "containers", 0, "lifecycle", "preStop"), "preStop is gone"),
+        (("spec", "containers", 0, "lifecycle", "preStop", "exec", "command"), "preStop: exec"),
         (("spec", "containers", 0), "container shop is gone"),
     ],
 )
@@ -129,6 +137,28 @@ def test_each_lost_part_is_complained_of(pod, path, complaint):
     for step in parents:
         place = place[step]
     del place[last]
+
+    (said,) = lost_parts(PLAIN, pod)
+
+    assert complaint in said
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        (("readinessProbe", "periodSeconds"), 77, "readinessProbe: periodSeconds 3 became 77"),
+        (("readinessProbe", "failureThreshold"), 1, "readinessProbe: failureThreshold None became 1"),
+        (("livenessProbe", "exec", "command"), ["other"], "livenessProbe: exec {'command': ['check']} became"),
+        (("lifecycle", "preStop", "exec", "command"), ["other"], "preStop: exec {'command': ['sync']} became"),
+        (("lifecycle", "preStop", "httpGet"), {"port": 80}, "preStop: httpGet was not there"),
+    ],
+)
+def test_what_is_written_over_in_a_probe_or_a_hook_is_complained_of(pod, path, value, complaint):
+    *parents, last = ("spec", "containers", 0, *path)
+    place = pod
+    for step in parents:
+        place = place[step]
+    place[last] = value
 
     (said,) = lost_parts(PLAIN, pod)
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from pytest_mesh.contracts import Implementation, Json
 
-_PROBES = frozenset({"livenessProbe", "readinessProbe", "startupProbe", "lifecycle"})
-"""A mesh may lead these through its proxy; that they are still there is all that can be asked."""
+_PROBES = frozenset({"livenessProbe", "readinessProbe", "startupProbe"})
+_HANDLERS = frozenset({"httpGet", "tcpSocket", "grpc"})
+"""What a mesh may lead through its proxy, as another of these; times, thresholds and commands are the user's."""
 _LISTS_BY_NAME = frozenset({"env", "ports", "volumeMounts", "volumes"})
 
 
@@ -127,8 +128,9 @@ def _lost_metadata(plain: Json, injected: Json) -> Iterator[str]:
 def _lost_fields(before: Mapping[str, Any], after: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, value in before.items():
         if key in _PROBES:
-            if key not in after:
-                yield f"{where}: {key} is gone"
+            yield from _lost_action(value, after.get(key), f"{where}: {key}")
+        elif key == "lifecycle":
+            yield from _lost_hooks(value or {}, after.get(key) or {}, where)
         elif key in _LISTS_BY_NAME:
             yield from _lost_items(value, after.get(key) or [], f"{where}: {key}")
         elif after.get(key) != value:
@@ -140,3 +142,25 @@ def _lost_items(before: Iterable[Json], after: Iterable[Json], where: str) -> It
     for item in before:
         if item not in kept:
             yield f"{where}: {item.get('name') or item} is gone or changed"
+
+
+def _lost_hooks(before: Json, after: Json, where: str) -> Iterator[str]:
+    for key, value in before.items():
+        if isinstance(value, Mapping):
+            yield from _lost_action(value, after.get(key), f"{where}: {key}")
+        else:
+            yield from _lost_fields({key: value}, after, f"{where}: lifecycle")
+
+
+def _lost_action(before: Mapping[str, Any], after: Mapping[str, Any] | None, where: str) -> Iterator[str]:
+    """Compare two probes, or two hooks, but for the handler that a mesh may lead through its proxy."""
+    if not after:
+        yield f"{where} is gone"
+        return
+    if before.keys() & _HANDLERS and not after.keys() & _HANDLERS:
+        yield f"{where}: {', '.join(sorted(before.keys() & _HANDLERS))} is gone, and nothing of its kind took its place"
+    for key in sorted((before.keys() | after.keys()) - _HANDLERS):
+        if before.get(key) != after.get(key):
+            yield f"{where}: {key} {before.get(key)!r} became {after.get(key)!r}"
+    if not before.keys() & _HANDLERS and after.keys() & _HANDLERS:
+        yield f"{where}: {', '.join(sorted(after.keys() & _HANDLERS))} was not there"
