@@ -14,10 +14,10 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import click
 import patching
+import reasons
 import yaml
 
 HERE = Path(__file__).parent
@@ -34,6 +34,10 @@ class Run:
 
     verdicts: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Of each failed check: why (``reasons.Ended.kind``)."""
+    not_run: str = ""
+    """Why the mutant could not be had at all."""
     found: int = 0
     """Pushes that a property took to find what is wrong; 0 = none ran."""
     pushes: int = 0
@@ -85,7 +89,10 @@ def behind_proxy(base: Path, mutant: str) -> str:
 
 
 def suite(checks: Sequence[str], *, text: str, name: str, cluster_name: str) -> Run:
-    """Run checks of the suite against what an implementation's file says, on a cluster of its own."""
+    """Run checks of the suite against what an implementation's file says, on a cluster of its own.
+
+    Of its own, because a broken control plane leaves behind what it wrote: roots, patches, leaves.
+    """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mesh-mutant-") as directory:
         file = Path(directory) / f"{name}.toml"
@@ -96,6 +103,7 @@ def suite(checks: Sequence[str], *, text: str, name: str, cluster_name: str) -> 
                 sys.executable, "-m", "pytest", *(f"{SUITE}/{check}" for check in checks), "-q", "-p", "no:cacheprovider",
                 f"--mesh-implementation={file}", f"--mesh-report={report}", "--mesh-fresh",
                 f"--mesh-cluster-name={cluster_name}", f"--mesh-artifacts={directory}/artifacts",
+                f"--junitxml={directory}/results.xml",
             ],
             cwd=ROOT, capture_output=True, text=True, check=False, timeout=_RUN_SECONDS + _CHECK_SECONDS * len(checks),
             env={**os.environ, "MESH_EXTENDED": "1"},
@@ -103,7 +111,9 @@ def suite(checks: Sequence[str], *, text: str, name: str, cluster_name: str) -> 
         if not report.exists():
             raise click.ClickException(f"{file}: no report: {done.stdout[-3000:]}{done.stderr[-2000:]}")
         tests = yaml.safe_load(report.read_text())["tests"]
+        ended = reasons.read(Path(directory) / "results.xml")
     return Run(
+        kinds={one.test: one.kind for one in ended if one.kind},
         verdicts={short(one["id"]): one["verdict"] for one in tests},
         messages={short(one["id"]): one["message"] for one in tests if "message" in one},
         found=max((one["evidence"].get("found", 0) for one in tests), default=0),
@@ -132,22 +142,9 @@ def harness(checks: Sequence[str], *, mutant: str) -> Run:
         )  # fmt: skip
         if not results.exists():
             raise click.ClickException(f"{mutant}: no results: {done.stdout[-3000:]}{done.stderr[-2000:]}")
-        cases = ET.parse(results).getroot().iter("testcase")
-        ended = [(_node(case), _verdict(case)) for case in cases]
+        ended = reasons.read(results)
     verdicts: dict[str, str] = {}
     for check in checks:
-        of_check = {verdict for node, verdict in ended if node == check or node.startswith(f"{check}[")}
+        of_check = {one.verdict for one in ended if one.test == check or one.test.startswith(f"{check}[")}
         verdicts[check] = next((word for word in ("failed", "skipped", "passed") if word in of_check), "not run")
     return Run(verdicts=verdicts, seconds=time.monotonic() - started)
-
-
-def _node(case: ET.Element) -> str:
-    """Give a test's name below ``tests``, of the names that JUnit's file has for it."""
-    module = (case.get("classname") or "").removeprefix("tests.").replace(".", "/")
-    return f"{module}.py::{case.get('name')}"
-
-
-def _verdict(case: ET.Element) -> str:
-    if case.find("failure") is not None or case.find("error") is not None:
-        return "failed"
-    return "skipped" if case.find("skipped") is not None else "passed"

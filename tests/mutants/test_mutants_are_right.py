@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -17,9 +18,11 @@ sys.path.insert(0, str(HERE))
 import failures  # noqa: E402 - found by the line above
 import matrix  # noqa: E402
 import patching  # noqa: E402
+import reasons  # noqa: E402
 import running  # noqa: E402
 
 from mesh_conformance.catalogue import FEATURES  # noqa: E402
+from pytest_mesh.implementations import SHIPPED  # noqa: E402
 
 CATALOGUE = patching.load()
 
@@ -105,10 +108,72 @@ def test_a_mutant_that_a_check_does_not_find_survives():
     (check,) = mutant.kills
 
     assert matrix.survivors(mutant, running.Run(verdicts={check: "failed"})) == []
-    for verdict in ("passed", "skipped", "infrastructure", "inconclusive"):
+    for verdict in ("passed", "inconclusive"):
         assert matrix.survivors(mutant, running.Run(verdicts={check: verdict})) == [
             f"{mutant.id}: {check} is {verdict}, declared failed"
         ]
+
+
+@pytest.mark.parametrize("verdict", ["not-applicable", "skipped", "infrastructure"])
+def test_a_check_that_did_not_look_says_nothing_of_a_mutant(verdict):
+    mutant = CATALOGUE["weights-off-by-some-points"]
+    (check,) = mutant.kills
+    run = running.Run(verdicts={check: verdict}, messages={check: "the reason\nand more"})
+
+    assert matrix.survivors(mutant, run) == []
+    assert matrix.not_run(mutant, run) == f"{check} is {verdict}: the reason"
+    assert matrix.not_run(mutant, running.Run()) == f"{check} is not run"
+    assert matrix.not_run(mutant, running.Run(verdicts={check: "passed"})) == ""
+
+
+def test_what_cannot_be_had_of_a_mesh_is_listed_and_the_exit_code_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(running, "collected", list)
+    arguments = ["--layer", "proxy", "--behind", str(SHIPPED["none"]), "--report", str(tmp_path / "mutants.json")]
+
+    done = CliRunner().invoke(matrix.main, arguments)
+
+    proxied = [one.id for one in CATALOGUE.values() if one.layer == "proxy"]
+    assert done.exit_code == matrix.EXIT_NOT_ALL
+    assert (
+        re.findall(r"^not run: ([\w-]+): .*none\.toml: has no manifests_command", done.stdout, re.MULTILINE) == proxied
+    )
+    assert f"0 are not as declared; {len(proxied)} not run" in done.stdout
+
+
+JUNIT = """<testsuites><testsuite>
+<testcase classname="conformance.mesh_conformance.routing.test_seed" name="test_a[x]">
+ <failure message="pytest_mesh.failures.NotConverged: shop: the proxy does not route by it">E ...</failure></testcase>
+<testcase classname="conformance.mesh_conformance.routing.test_seed" name="test_b"><failure message="assert 1 == 2">E</failure></testcase>
+<testcase classname="conformance.mesh_conformance.routing.test_seed" name="test_c">
+ <failure message="pytest_mesh.failures.SplitFailure: 90 of 200">E</failure></testcase>
+<testcase classname="conformance.mesh_conformance.routing.test_seed" name="test_d">
+ <error message="failed on setup with &quot;AssertionError: nothing is captured&quot;">E   AssertionError: nothing</error></testcase>
+<testcase classname="tests.report.test_it" name="test_e"><failure message="KeyError: 'x'">E   KeyError: 'x'</failure></testcase>
+<testcase classname="tests.report.test_it" name="test_f"><failure message="def test_f():&#10;    ...">    x
+E       pytest_mesh.failures.NotConverged: late</failure></testcase>
+<testcase classname="tests.report.test_it" name="test_g"/>
+<testcase classname="tests.report.test_it" name="test_h"><skipped message="no"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_why_a_check_failed_is_told_apart(tmp_path):
+    (tmp_path / "results.xml").write_text(JUNIT)
+
+    found = {one.test.rpartition("::")[2]: one for one in reasons.read(tmp_path / "results.xml")}
+
+    assert {name: one.kind for name, one in found.items()} == {
+        "test_a[x]": "not converged",
+        "test_b": "assertion",
+        "test_c": "assertion",
+        "test_d": "fixture",
+        "test_e": "KeyError",
+        "test_f": "not converged",
+        "test_g": "",
+        "test_h": "",
+    }
+    assert [one.verdict for one in found.values()] == [*["failed"] * 6, "passed", "skipped"]
+    assert found["test_a[x]"].test == "routing/test_seed.py::test_a[x]"
+    assert found["test_g"].test == "report/test_it.py::test_g"
 
 
 def test_the_parts_of_the_catalogue_are_all_of_it_and_each_once():
