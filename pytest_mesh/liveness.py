@@ -23,7 +23,7 @@ class Process:
     @classmethod
     def of(cls, pid: int) -> Process:
         """Describe a running process of this machine."""
-        return cls(host=_host(), pid=pid, started=_started(pid) or 0)
+        return cls(host=_host(), pid=pid, started=start_time(pid) or 0)
 
     @classmethod
     def parse(cls, text: str) -> Process | None:
@@ -45,7 +45,7 @@ class Process:
     @property
     def running(self) -> bool:
         """Whether it runs, for a process of this machine."""
-        return _started(self.pid) == self.started
+        return start_time(self.pid) == self.started
 
 
 def _host() -> str:
@@ -56,7 +56,7 @@ def _host() -> str:
         return ""
 
 
-def _started(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """Give when a live process started, in ticks since boot; None when there is none (a zombie is none)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -17,6 +17,7 @@ from pytest_mesh.clusters.kind.cluster import KindCluster
 from pytest_mesh.clusters.kind.programs import KindError
 from pytest_mesh.contracts import Cluster, HoldsImages
 from pytest_mesh.hooks import ClusterRequest
+from pytest_mesh.liveness import start_time
 
 
 def request_for(name="mesh", **fields):
@@ -131,7 +132,7 @@ def test_the_end_of_the_run_ends_the_cluster(programs):
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     cluster = KindCluster.start("one", lifeline=owner.pid)
     held = state.read(cluster.directory)
-    assert state.start_time(held.reaper) == held.reaper_started
+    assert start_time(held.reaper) == held.reaper_started
 
     owner.kill()
     owner.communicate()
@@ -147,7 +148,7 @@ def test_removing_the_cluster_ends_its_watcher(programs):
 
     cluster.down()
 
-    assert state.start_time(held.reaper) is None
+    assert start_time(held.reaper) is None
 
 
 @pytest.mark.parametrize(

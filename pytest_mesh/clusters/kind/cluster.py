@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from pytest_mesh.clusters.kind import images, logs, reaper, state
-from pytest_mesh.clusters.kind.programs import KindError, find, follow, output
+from pytest_mesh.clusters.kind.programs import DELETE_SECONDS, KindError, find, follow, output
 from pytest_mesh.contracts import Image, Json, Progress
 from pytest_mesh.extras import hint
 
 _READY_SECONDS: Final = 180
-_DELETE_SECONDS: Final = 120.0
 
 
 class KindCluster:
@@ -149,7 +148,7 @@ class KindCluster:
         if self.owned and self.name in names():
             output(
                 *("kind", "delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig)),
-                seconds=_DELETE_SECONDS,
+                seconds=DELETE_SECONDS,
             )
         held = state.read(self.directory)
         if held is not None:

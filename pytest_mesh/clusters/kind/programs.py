@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import IO, Final
 
+DELETE_SECONDS: Final = 120.0
+"""How long ``kind delete cluster`` may take."""
 _END_SECONDS: Final = 10.0
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mesh.clusters.kind import state
-from pytest_mesh.clusters.kind.programs import KindError, end_group, output
+from pytest_mesh.clusters.kind.programs import DELETE_SECONDS, KindError, end_group, output
+from pytest_mesh.liveness import start_time
 
 _END_SECONDS: Final = 10.0
 
@@ -37,7 +38,7 @@ def start(name: str, pid: int) -> tuple[int, int]:
     finally:
         os.close(pidfd)
     _children[child.pid] = child
-    return child.pid, state.start_time(child.pid) or 0
+    return child.pid, start_time(child.pid) or 0
 
 
 _children: Final[dict[int, subprocess.Popen[bytes]]] = {}
@@ -47,7 +48,7 @@ _children: Final[dict[int, subprocess.Popen[bytes]]] = {}
 def stop(pid: int, started: int) -> None:
     """End a reaper; does nothing where it is gone."""
     child = _children.pop(pid, None)
-    if pid and state.start_time(pid) == started:
+    if pid and start_time(pid) == started:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 15)
     if child is not None:
@@ -64,7 +65,10 @@ def main(name: str, pidfd: int) -> int:
     if held.creating:
         end_group(held.creating, lambda: _gone(held.creating))
     try:
-        output("kind", "delete", "cluster", "--name", name, "--kubeconfig", str(directory / "kubeconfig"))
+        output(
+            *("kind", "delete", "cluster", "--name", name, "--kubeconfig", str(directory / "kubeconfig")),
+            seconds=DELETE_SECONDS,
+        )
     except KindError as error:
         with contextlib.suppress(OSError):
             Path(directory / "reaper.log").write_text(f"{error}\n")
@@ -75,7 +79,7 @@ def main(name: str, pidfd: int) -> int:
 
 def _gone(pid: int) -> bool:
     deadline = time.monotonic() + _END_SECONDS
-    while state.start_time(pid) is not None:
+    while start_time(pid) is not None:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

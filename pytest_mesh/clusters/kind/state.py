@@ -114,13 +114,3 @@ def forget(directory: Path) -> None:
     """Remove what is known of a cluster that is gone, its lock included. Idempotent."""
     remove(directory)
     (directory.parent / f".{directory.name}.lock").unlink(missing_ok=True)
-
-
-def start_time(pid: int) -> int | None:
-    """Give when a live process started, in ticks since boot; None when there is none (a zombie is none)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mesh.liveness import start_time
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,16 +54,6 @@ def default_directory(name: str) -> Path:
     if runtime and Path(runtime).is_dir():
         return Path(runtime) / "pytest-mesh" / name
     return Path(f"/tmp/pytest-mesh-{os.getuid()}") / name  # noqa: S108  # its owner and mode are checked
-
-
-def start_time(pid: int) -> int | None:
-    """Give when a live process started, in ticks since boot; None when there is none (a zombie is none)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def read(directory: Path) -> State | None:

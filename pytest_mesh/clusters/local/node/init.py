@@ -26,6 +26,7 @@ from typing import Final
 from pytest_mesh.clusters.local import namespaces as ns
 from pytest_mesh.clusters.local import rootless, state
 from pytest_mesh.clusters.local.network import pods
+from pytest_mesh.liveness import start_time
 
 API_PORT: Final = 6443
 NODE_TMPFS: Final = "node"
@@ -52,7 +53,7 @@ def main() -> None:
         port = listener.getsockname()[1]
     if rootless.wanted():
         rootless.enter()
-    started = state.start_time(os.getpid())
+    started = start_time(os.getpid())
     if started is None:
         raise RuntimeError("/proc is not mounted: a cluster needs it")
     state.write(directory, state.State(name=arguments.name, pid=os.getpid(), started=started, port=port))
