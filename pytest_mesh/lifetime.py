@@ -44,7 +44,6 @@ def made_namespace(kube: Kube, name: str, labels: Mapping[str, str], *, keep: Ca
         made = kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     except KubeError as error:
         raise Infrastructure(f"namespace {name!r} cannot be made: {error.message}") from error
-    kept = False
     try:
         if tenancy is not None:
             tenancy.settle(name)

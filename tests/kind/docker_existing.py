@@ -34,15 +34,6 @@ _spec.loader.exec_module(registry_server)
 NAME = os.environ.get("MESH_EXISTING_NAME") or f"mesh-existing-{os.getpid()}"
 ROOT = Path(__file__).parents[2]
 CERTS = "/etc/containerd/certs.d"
-CONFIG = f"""
-kind: Cluster
-apiVersion: kind.x-k8s.io/v1alpha4
-containerdConfigPatches:
-- |-
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{CERTS}"
-"""
-"""Lets a node ask a registry over plain HTTP."""
 OWNED = "pytest-mesh.dev/owned=true"
 UNSTABLE = {"events", "componentstatuses"}
 """Kinds whose objects come and go without anybody's doing."""

@@ -12,8 +12,6 @@ from pytest_mesh.cli import main
 from pytest_mesh.clusters.existing import rbac, rights
 from pytest_mesh.contracts import Implementation
 
-WITH_ROOT = Implementation(name="x", root_secret=("istio-system", "ca", "ca-cert.pem"))
-
 
 def call(*arguments):
     return CliRunner().invoke(main, arguments, catch_exceptions=False)

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from cluster_scene import IMAGES, SLEEP, Scene, Space, ended, shell
+from cluster_scene import IMAGES, SLEEP, RefusedError, Scene, Space, ended, shell
 
 from pytest_mesh.clusters.local.cluster import LocalCluster, LocalClusterError
 
@@ -121,7 +121,7 @@ def test_two_clusters_run_side_by_side_and_do_not_see_each_other(scene, tmp_path
             assert [item["metadata"]["name"] for item in second.get("/api/v1/pods")["items"]] == ["here"]
             assert pod["status"]["podIP"].startswith("10.244.")
             assert all(item["metadata"]["name"] != "here" for item in scene.get("/api/v1/pods")["items"])
-            with pytest.raises(Exception, match=r"(?i)unauthorized"):
+            with pytest.raises(RefusedError, match=r"(?i)unauthorized"):
                 call_with(second, scene.token)
         finally:
             second.close()

@@ -33,4 +33,3 @@ class UserInfo:
 
 
 ADMIN = UserInfo(username="kubernetes-admin", groups=("system:masters", "system:authenticated"))
-ANONYMOUS = UserInfo(username="system:anonymous", groups=("system:unauthenticated",))
