@@ -52,6 +52,8 @@ def show(file: Path) -> None:
                     click.echo(f"    {key}: {', '.join(part[key])}")
             for check in part["failedTests"]:
                 click.echo(f"    failed: {check}")
+        for check in profile.get("provisional", {}).get("failedTests", ()):
+            click.echo(f"  provisional, failed: {check}")
         for one in profile["waivedTests"]:
             click.echo(f"  waived: {one['id']}: {one['reason']}")
 

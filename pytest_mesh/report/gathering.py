@@ -264,18 +264,23 @@ def evidence_line(facts: Mapping[str, Any]) -> str:
 
 def print_summary(reporter: Any, run: Run) -> None:
     """Write the table and where things are; nothing when no mesh test ran."""
-    from pytest_mesh.report import table
+    from pytest_mesh.report import model, table
 
     suite = [one for one in run.evidence.values() if one.feature]
+    spent = model.spent(one.facts for one in run.evidence.values())
     if suite:
         reporter.write_sep("=", f"mesh: {run.implementation.name} on {run.options.cluster}")
         tones = {"good": {"green": True}, "bad": {"red": True}, "unsure": {"yellow": True}, "plain": {}}
         for text, tone in table.lines(suite, list(run.features.values()), run.implementation):
             reporter.write_line(text, **tones[tone])
-        reporter.write_line(table.totals(suite))
+        for check in table.provisional_failures(suite, list(run.features.values())):
+            reporter.write_line(f"provisional, failed; no profile's result counts it: {check}", yellow=True)
+        reporter.write_line(table.totals(suite, spent))
         if run.implementation.features == "inferred":
             proven = table.proven(suite, list(run.features.values()))
             reporter.write_line(f"mesh: proven: features = {json.dumps(proven)}")
+    elif spent.claims:
+        reporter.write_line(f"mesh: {spent}")
     bundles = sorted({one.bundle for one in run.evidence.values() if one.bundle})
     for path in bundles[:_LISTED_BUNDLES]:
         reporter.write_line(f"mesh: evidence of a failure: {path}")

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_mesh.contracts import Evidence, Json
-from pytest_mesh.report.model import judged
+from pytest_mesh.report.model import judged, sums
 
 _EXIT_CODES: Final = (2, 3, 4, 1, 11, 10)
 """By priority: a shard that was interrupted or broke down has no whole verdict."""
 _NO_TESTS: Final = 5
+_OF_ONE_SHARD: Final = frozenset({"shard", "claims", "alpha"})
+"""What ``suite`` says that each shard has for itself."""
+_LEFT_OUT: Final = {"hypothesisProfile": "ci"}
+"""What a report that does not say it means."""
 
 
 class MergeError(ValueError):
@@ -35,7 +39,7 @@ def merge(reports: Sequence[Json]) -> Json:
         raise MergeError("\n".join(problems))
     claimed = {name for report in reports for part in _levels(report) for name in part["unprovenFeatures"]}
     first = reports[0]
-    suite = {key: value for key, value in first["suite"].items() if key != "shard"}
+    suite = {key: value for key, value in first["suite"].items() if key not in _OF_ONE_SHARD}
     evidence = [_evidence(one) for report in reports for one in report["tests"]]
     return {
         **{key: first[key] for key in ("apiVersion", "kind")},
@@ -43,7 +47,7 @@ def merge(reports: Sequence[Json]) -> Json:
         "mode": first["mode"],
         "exitCode": _exit_code([report["exitCode"] for report in reports]),
         "implementation": first["implementation"],
-        "suite": suite,
+        "suite": {**suite, **sums(one.facts for one in evidence)},
         "environment": first["environment"],
         **judged(evidence, _features_of(reports), claimed.__contains__),
     }
@@ -58,8 +62,8 @@ def _problems(reports: Sequence[Json]) -> Iterator[str]:
         for key in ("apiVersion", "mode", "implementation"):
             if report[key] != first[key]:
                 yield f"report {number}: {key} is {report[key]}, the first report's is {first[key]}"
-        for key in sorted((first["suite"].keys() | report["suite"].keys()) - {"shard"}):
-            old, new = first["suite"].get(key), report["suite"].get(key)
+        for key in sorted((first["suite"].keys() | report["suite"].keys()) - _OF_ONE_SHARD):
+            old, new = (one["suite"].get(key, _LEFT_OUT.get(key)) for one in (first, report))
             if old != new:
                 yield f"report {number}: suite.{key} is {new}, the first report's is {old}"
         for key in ("provider", "kubernetes", "dataplane"):

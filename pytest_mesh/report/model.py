@@ -6,7 +6,9 @@ claimed and not proven is named.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_mesh.contracts import Evidence, Implementation, Json, Outcome
@@ -18,6 +20,25 @@ Claims = Callable[[str], bool]
 """Whether a feature was declared."""
 
 _SKIPPED: frozenset[Outcome] = frozenset({"skipped", "not-applicable"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a run's sampling claims may cost: ``alpha`` is the chance that any of them fails a mesh that is right."""
+
+    claims: int
+    alpha: float
+
+    def __str__(self) -> str:
+        return f"alpha over {self.claims} sampling claims {self.alpha:.2g}"
+
+
+def spent(facts: Iterable[Mapping[str, Any]]) -> Spent:
+    """Add up the claims of checks, from each one's evidence. Evidence with an ``alpha`` that is no number is no claim."""
+    found = [one for one in facts if type(one.get("alpha")) in {int, float}]
+    return Spent(
+        claims=sum(int(one.get("claims", 1)) for one in found), alpha=math.fsum(float(one["alpha"]) for one in found)
+    )
 
 
 def standing(evidence: Sequence[Evidence], *, claimed: bool) -> Standing:
@@ -64,10 +85,16 @@ def build(
             **({"revision": implementation.revision} if implementation.revision else {}),
             "convergenceSeconds": implementation.convergence_seconds,
         },
-        "suite": dict(suite),
+        "suite": {**suite, **sums(one.facts for one in evidence)},
         "environment": dict(environment),
         **judged(evidence, features, implementation.claims),
     }
+
+
+def sums(facts: Iterable[Mapping[str, Any]]) -> Json:
+    """Give what ``suite`` says of all checks together."""
+    total = spent(facts)
+    return {"claims": total.claims, "alpha": total.alpha}
 
 
 def judged(evidence: Sequence[Evidence], features: Sequence[FeatureData], claimed: Claims) -> Json:
@@ -107,6 +134,10 @@ def _profile(
         if level == "extended" and not checks:
             continue
         profile[level] = _level(of_level, checks, grouped, claimed)
+    provisional = {one.id for one in features if one.level == "provisional"}
+    tried = [one for one in found if one.feature in provisional]
+    if tried:
+        profile["provisional"] = {"failedTests": sorted(one.check for one in tried if one.outcome == "failed")}
     profile["inconclusiveTests"] = sorted(
         one.check for one in found if one.outcome in {"inconclusive", "infrastructure"}
     )

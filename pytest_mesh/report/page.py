@@ -16,6 +16,7 @@ from typing import Any
 
 from pytest_mesh.contracts import Json
 from pytest_mesh.report import plots
+from pytest_mesh.report.model import spent
 from pytest_mesh.report.redaction import redact_text
 
 _FILE_CHARACTERS = 40_000
@@ -85,7 +86,7 @@ def facts(report: Json, read: Files = no_files) -> dict[str, Any]:
     """Give what the template shows."""
     tests = [{**_check(one, read), "anchor": f"check-{number}"} for number, one in enumerate(report["tests"])]
     verdicts = {one["verdict"] for one in tests}
-    alphas = [one["evidence"]["alpha"] for one in report["tests"] if "alpha" in one["evidence"]]
+    total = spent(one["evidence"] for one in report["tests"])
     pushes = [
         (one["id"], float(one["evidence"]["gateSeconds"]))
         for one in report["tests"]
@@ -97,8 +98,8 @@ def facts(report: Json, read: Files = no_files) -> dict[str, Any]:
         "word": "failed" if report["exitCode"] == 1 else "passed" if report["exitCode"] == 0 else "unproven",
         "tests": tests,
         "counts": {word: sum(one["verdict"] == word for one in tests) for word in sorted(verdicts)},
-        "alpha": sum(alphas),
-        "claims": len(alphas),
+        "alpha": total.alpha,
+        "claims": total.claims,
         "profiles": [_profile(profile, tests) for profile in report["profiles"]],
         "waits": plots.waits(pushes, budget),
         "budget": f"{budget:g}",

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _NOT_AGAIN = frozenset({"report", "report-html", "report-ndjson", "expected-failures", "shard", "waits"})
 """Options of the whole run that one check alone does without."""
+_SOURCES = ({"flag", "env"}, {"flag", "env", "ini"})
+"""Where an option came from that is told, and where the seed did, by which alone the same is generated again."""
+_EXTENDED = "MESH_EXTENDED"
+"""What a run of the nightly tier has set: some checks do more then, or run at all."""
 
 
 def lines(item: pytest.Item, run: Run, bundle: str) -> list[str]:
@@ -40,12 +44,16 @@ def lines(item: pytest.Item, run: Run, bundle: str) -> list[str]:
 
 
 def again(item: pytest.Item, run: Run) -> str:
-    """Give the command that runs this check only, with the run's own options."""
+    """Give the command that runs this check only, with the run's own options; what an ini file says, the next run reads again."""
     given = [
-        row.flag if row.switch else f"{row.flag}={getattr(run.options, row.name.replace('-', '_'))}"
+        row.flag if row.switch else f"{row.flag}={value}"
         for row in ROWS
-        if run.options.sources[row.name] == "flag" and row.name not in _NOT_AGAIN
+        if run.options.sources[row.name] in _SOURCES[row.name == "seed"] and row.name not in _NOT_AGAIN
+        for value in [getattr(run.options, row.name.replace("-", "_"))]
+        if value or not row.switch
     ]
+    if profile := run.config.getoption("hypothesis_profile", None):
+        given.append(f"--hypothesis-profile={profile}")
     here = Path(run.config.invocation_params.dir)
     inside = item.nodeid.partition("::")[2]
     if item.path.is_relative_to(run.config.rootpath):
@@ -53,4 +61,6 @@ def again(item: pytest.Item, run: Run) -> str:
     else:
         module = check_name(item).partition("::")[0].removesuffix(".py").replace("/", ".")
         target = ["--pyargs", f"{module}::{inside}"]
-    return shlex.join(["pytest", *target, *given])
+    extended = os.environ.get(_EXTENDED)
+    before = f"{_EXTENDED}={shlex.quote(extended)} " if extended else ""
+    return f"{before}{shlex.join(['pytest', *target, *given])}"

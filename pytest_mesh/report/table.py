@@ -7,7 +7,7 @@ from typing import Literal
 
 from pytest_mesh.contracts import Evidence, Implementation
 from pytest_mesh.hooks import FeatureData
-from pytest_mesh.report.model import by_feature, claims, standing
+from pytest_mesh.report.model import Spent, by_feature, claims, standing
 
 Tone = Literal["good", "bad", "unsure", "plain"]
 Line = tuple[str, Tone]
@@ -23,6 +23,7 @@ def lines(evidence: Sequence[Evidence], features: Sequence[FeatureData], impleme
     for profile in sorted({one.profile for one in features}):
         rows: list[Line] = []
         supported = total = 0
+        failed = False
         for feature in sorted((one for one in features if one.profile == profile), key=_order):
             checks = grouped.get(feature.id, [])
             claimed = claims(implementation, feature.id)
@@ -31,24 +32,28 @@ def lines(evidence: Sequence[Evidence], features: Sequence[FeatureData], impleme
             word = standing(checks, claimed=claimed)
             total += 1
             supported += word == "supported"
+            failed |= word == "failed" and feature.level != "provisional"
             rows.append((f"  {feature.id:<{width}}  {feature.level:<11}  {word:<11}  {_checks(checks)}", _TONES[word]))
-        tone: Tone = "good" if supported == total else "bad" if any(row[1] == "bad" for row in rows) else "unsure"
+        tone: Tone = "good" if supported == total else "bad" if failed else "unsure"
         if rows:
             table += [(f"{profile}: {supported} of {total} features supported", tone), *rows]
     return table
 
 
-def totals(evidence: Sequence[Evidence]) -> str:
+def totals(evidence: Sequence[Evidence], spent: Spent) -> str:
     """Give one line: how many checks ended how, and the alpha that the run spent on sampling claims."""
     counts: dict[str, int] = {}
     for one in evidence:
         counts[one.outcome] = counts.get(one.outcome, 0) + 1
     order = ("passed", "failed", "inconclusive", "infrastructure", "not-applicable", "skipped", "waived")
     said = ", ".join(f"{counts[word]} {word}" for word in order if word in counts)
-    alphas = [float(one.facts["alpha"]) for one in evidence if "alpha" in one.facts]
-    claims = sum(int(one.facts.get("claims", 1)) for one in evidence if "alpha" in one.facts)
-    spent = f"; alpha over {claims} sampling claims {sum(alphas):.2g}" if alphas else ""
-    return f"{len(evidence)} checks: {said}{spent}"
+    return f"{len(evidence)} checks: {said}{f'; {spent}' if spent.claims else ''}"
+
+
+def provisional_failures(evidence: Sequence[Evidence], features: Sequence[FeatureData]) -> list[str]:
+    """Name the checks of provisional features that failed: the run ends with 1, and no profile's result counts them."""
+    provisional = {one.id for one in features if one.level == "provisional"}
+    return sorted(one.check for one in evidence if one.outcome == "failed" and one.feature in provisional)
 
 
 def proven(evidence: Sequence[Evidence], features: Sequence[FeatureData]) -> list[str]:

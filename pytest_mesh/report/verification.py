@@ -6,13 +6,16 @@ edited, cut or written by something with a fault in its sums.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pytest_mesh.contracts import Json, Outcome
-from pytest_mesh.report.model import API_VERSION
+from pytest_mesh.report.model import API_VERSION, sums
 
+_ROUNDED = 1e-12
+"""What a sum may lose on its way through YAML."""
 _REQUIRED = ("organization", "project", "url", "version", "contact")
 _OUTCOMES = frozenset(get_args(Outcome))
 _SKIPPED = frozenset({"skipped", "not-applicable"})
@@ -59,7 +62,15 @@ def _problems(report: Json, described: bool) -> Iterator[str]:
     for profile in report["profiles"]:
         found = [one for one in tests if one["profile"] == profile["name"]]
         yield from _profile_problems(profile, found)
+    yield from _sum_problems(report["suite"], tests)
     yield from _exit_problems(report, tests)
+
+
+def _sum_problems(suite: Json, tests: list[Json]) -> Iterator[str]:
+    """A report that an earlier version wrote has no sums."""
+    for key, wanted in sums(one["evidence"] for one in tests).items():
+        if key in suite and not math.isclose(suite[key], wanted, abs_tol=_ROUNDED):
+            yield f"suite.{key}: is {suite[key]}, the checks say {wanted}"
 
 
 def _profile_problems(profile: Json, tests: list[Json]) -> Iterator[str]:
@@ -74,6 +85,10 @@ def _profile_problems(profile: Json, tests: list[Json]) -> Iterator[str]:
             continue
         counted += sum(part["statistics"].values())
         yield from _level_problems(f"{name}.{level}", part, of_level)
+    if (part := profile.get("provisional")) is not None:  # an earlier version's report has none
+        failed = sorted(one["id"] for one in tests if one["level"] == "provisional" and one["verdict"] == "failed")
+        if part["failedTests"] != failed:
+            yield f"{name}.provisional.failedTests: is {part['failedTests']}, the checks say {failed}"
     unproven = sorted(one["id"] for one in tests if one["verdict"] in _UNPROVEN)
     if profile["inconclusiveTests"] != unproven:
         yield f"{name}.inconclusiveTests: is {profile['inconclusiveTests']}, the checks say {unproven}"

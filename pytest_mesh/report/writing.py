@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_mesh.run import Run
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+_PROFILE = "ci"
+"""Hypothesis's profile of a run that names none: as many generated configurations (``strategies.profiles``)."""
 
 
 def write(directory: Path, run: Run, code: int) -> list[str]:
@@ -59,8 +61,7 @@ def _build(run: Run, code: int) -> Json:
         described = {"provider": run.options.cluster, "error": str(error)}
     suite = {"name": "mesh_conformance", "version": __version__, "seed": run.options.seed}
     suite["oracle"] = confirming.standing()
-    if profile := run.config.getoption("hypothesis_profile", None):
-        suite["hypothesisProfile"] = profile
+    suite["hypothesisProfile"] = run.config.getoption("hypothesis_profile", None) or _PROFILE
     if run.options.shard:
         suite["shard"] = run.options.shard
     return model.build(

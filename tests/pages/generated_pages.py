@@ -93,8 +93,8 @@ def features_page() -> str:
         "",
         _MADE,
         "",
-        f"{len(features)} features. *Core* is what every mesh with Istio's API must do, *extended* what it may leave out, *provisional* what does",
-        "not count towards a verdict. Rules are rows of [Istio's semantics](rows.md), of SPIFFE and of [identity](identity.md).",
+        f"{len(features)} features. *Core* is what every mesh with Istio's API must do, *extended* what it may leave out, *provisional* what is",
+        "new: its failures are listed and change no profile's result ([verdicts](verdicts.md)). Rules are rows of [Istio's semantics](rows.md), of SPIFFE and of [identity](identity.md).",
     ]
     for profile in dict.fromkeys(one.profile for one in features):
         lines += ["", f"## {profile}", "", "| feature | level | promise | rules | since |", "|---|---|---|---|---|"]

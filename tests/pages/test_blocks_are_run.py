@@ -26,7 +26,7 @@ from pytest_mesh.cli import main  # noqa: E402
 from pytest_mesh.contracts import Evidence  # noqa: E402
 from pytest_mesh.implementations import loader  # noqa: E402
 from pytest_mesh.namespace import MeshNamespace  # noqa: E402
-from pytest_mesh.report import table  # noqa: E402
+from pytest_mesh.report import model, table  # noqa: E402
 from pytest_mesh.traffic.client import Client  # noqa: E402
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -173,7 +173,7 @@ def test_the_readmes_verdict_is_the_recorded_runs():
     ]
     mesh = loader.load(Path(implementations.__file__).with_name("reference.toml"))
     said = [text for text, _ in table.lines(evidence, catalogue.FEATURES, mesh)]
-    said.append(table.totals(evidence))
+    said.append(table.totals(evidence, model.spent(one.facts for one in evidence)))
     # What stands around the table is what docs/start.md shows too, where it is walked.
     started = [line for line in block.body.splitlines() if line.startswith("mesh: ") and "report" not in line]
     shown = [line for line in block.body.splitlines() if line[:1] not in "=." and not line.startswith("mesh: ")]

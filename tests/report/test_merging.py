@@ -32,6 +32,7 @@ FEATURES = [
     Feature("More", level="extended"),
     Feature("Else", level="extended"),
     Feature("Other", profile="Q"),
+    Feature("New", level="provisional"),
 ]
 MESH = Implementation(name="m", organization="o", project="p", url="u", version="1", contact=("c",))
 CHECKS = st.lists(
@@ -40,6 +41,7 @@ CHECKS = st.lists(
         check=st.integers(0, 50).map("t::{}".format),
         feature=st.sampled_from([one.id for one in FEATURES]),
         outcome=st.sampled_from(get_args(Outcome)),
+        facts=st.sampled_from([{}, {"alpha": 1e-6}, {"alpha": 3e-7, "claims": 3}]),
     ),
     unique_by=lambda one: one.check,
     max_size=12,
@@ -80,6 +82,16 @@ def test_four_shards_give_what_one_run_gives(found, declared, where):
 def shards(number=2):
     rows = [Evidence(check=f"t::{n}", feature="One", outcome="passed") for n in range(number)]
     return [report([row], shard=f"{n}/{number}") for n, row in enumerate(rows, start=1)]
+
+
+def test_a_shard_that_does_not_say_the_profile_had_the_usual_one():
+    first, second = shards()
+    second["suite"]["hypothesisProfile"] = "ci"
+
+    assert len(merge([first, second])["tests"]) == 2
+    second["suite"]["hypothesisProfile"] = "nightly"
+    with pytest.raises(MergeError, match=r"suite.hypothesisProfile is nightly, the first report's is ci"):
+        merge([first, second])
 
 
 def test_a_missing_shard_is_named():

@@ -93,6 +93,12 @@ def test_a_failure_is_open_and_says_how_to_run_it_again():
     assert "pytest &#39;t::a[x]&#39;" in text
 
 
+def test_the_page_counts_claims_as_the_report_does():
+    text = page.render(report(check(evidence={"alpha": 2e-6, "claims": 2}), check("t::b", evidence={"alpha": 1e-6})))
+
+    assert "over 3 sampling claims at most 3e-06" in text
+
+
 def test_hostile_text_is_shown_as_text_everywhere():
     one = check(f"t::{HOSTILE}", "failed", message=HOSTILE, bundle=HOSTILE, evidence={HOSTILE: HOSTILE})
     data = report(one, exit_code=1)

@@ -27,6 +27,7 @@ class Feature:
 
 
 FEATURES = [Feature("One"), Feature("Two"), Feature("More", level="extended"), Feature("Other", profile="Q")]
+NEW = [*FEATURES, Feature("New", level="provisional")]
 MESH = Implementation(name="m", organization="o", project="p", url="u", version="1", contact=("c",), features="all")
 
 
@@ -34,10 +35,10 @@ def evidence(check: str, feature: str, outcome: str, **facts) -> Evidence:
     return Evidence(check=check, feature=feature, outcome=outcome, facts=facts)
 
 
-def report_of(*found: Evidence, exit_code: int = 0, implementation: Implementation = MESH):
+def report_of(*found: Evidence, exit_code: int = 0, implementation: Implementation = MESH, features=NEW):
     return model.build(
         found,
-        FEATURES,
+        features,
         implementation=implementation,
         suite={"name": "s"},
         environment={},
@@ -49,17 +50,17 @@ def report_of(*found: Evidence, exit_code: int = 0, implementation: Implementati
 @pytest.fixture
 def good_report():
     return report_of(
-        evidence("t::a", "One", "passed"),
+        evidence("t::a", "One", "passed", alpha=1e-6, claims=2),
         evidence("t::b", "Two", "failed"),
         evidence("t::c", "More", "inconclusive"),
         evidence("t::d", "Other", "not-applicable"),
+        evidence("t::e", "New", "failed"),
+        evidence("t::f", "", "passed", alpha=2e-6),
         exit_code=1,
     )
 
 
-RUNS = st.lists(
-    st.tuples(st.sampled_from([one.id for one in FEATURES]), st.sampled_from(get_args(Outcome))), max_size=8
-)
+RUNS = st.lists(st.tuples(st.sampled_from([one.id for one in NEW]), st.sampled_from(get_args(Outcome))), max_size=8)
 
 
 @given(RUNS)
@@ -105,6 +106,9 @@ def edit(path, value):
         (edit(["implementation", "contact"], []), "implementation.contact: is required"),
         (edit(["exitCode"], 0), "exitCode: is 0, and checks are failed, inconclusive"),
         (edit(["exitCode"], 10), "exitCode: is 10, and checks failed"),
+        (edit(["suite", "alpha"], 1e-6), "suite.alpha: is 1e-06, the checks say 3e-06"),
+        (edit(["suite", "claims"], 2), "suite.claims: is 2, the checks say 3"),
+        (edit(["profiles", 0, "provisional", "failedTests"], []), "P.provisional.failedTests: is []"),
         (edit(["kind"], "Report"), "not a ConformanceReport"),
         (edit(["profiles"], [{}]), "has not the shape"),
     ],
@@ -117,6 +121,31 @@ def test_what_does_not_follow_from_the_checks_is_named(good_report, change, said
     assert any(said in line for line in problems(broken)), problems(broken)
 
 
+def test_a_report_of_an_earlier_version_holds_together_too(good_report):
+    del good_report["suite"]["alpha"], good_report["suite"]["claims"], good_report["profiles"][0]["provisional"]
+
+    assert problems(good_report) == []
+
+
+def test_a_provisional_failure_is_listed_and_leaves_the_profile_as_it_is(good_report, tmp_path):
+    proven = [evidence("t::a", "One", "passed"), evidence("t::b", "Two", "passed")]
+    (profile, _) = report_of(*proven, evidence("t::e", "New", "failed"), exit_code=1)["profiles"]
+    path = tmp_path / "report.yaml"
+    path.write_text(yaml.safe_dump(good_report))
+
+    assert profile["core"]["result"] == "success"
+    assert profile["provisional"] == {"failedTests": ["t::e"]}
+    assert "provisional" not in report_of(*proven)["profiles"][0]
+    assert "  provisional, failed: t::e\n" in CliRunner().invoke(command, ["show", str(path)]).output
+
+
+def test_claims_of_all_checks_are_added_up_and_an_alpha_of_letters_is_none():
+    total = model.spent([{"alpha": 1e-6}, {"alpha": 2e-6, "claims": 2}, {"alpha": "greek"}, {"claims": 9}, {}])
+
+    assert str(total) == "alpha over 3 sampling claims 3e-06"
+    assert str(model.spent([])) == "alpha over 0 sampling claims 0"
+
+
 def test_the_command_ends_with_1_and_names_file_and_fault(good_report, tmp_path):
     path = tmp_path / "report.yaml"
     path.write_text(yaml.safe_dump(good_report))
@@ -125,7 +154,7 @@ def test_the_command_ends_with_1_and_names_file_and_fault(good_report, tmp_path)
     path.write_text(yaml.safe_dump(good_report))
     bad = CliRunner().invoke(command, ["verify", str(path)])
 
-    assert (good.exit_code, good.output) == (0, f"{path}: 4 checks, the report holds together\n")
+    assert (good.exit_code, good.output) == (0, f"{path}: 6 checks, the report holds together\n")
     assert bad.exit_code == 1
     assert f"{path}: exitCode: is 0" in bad.output
 
