@@ -203,8 +203,12 @@ def _typed(resource: Resource, obj: Json) -> Json:
 
 
 async def _failure(method: str, path: str, response: aiohttp.ClientResponse) -> ApiFailure:
-    async with response:
-        text = (await response.read()).decode(errors="replace")
+    """The refusal, in the server's words as far as they can be read."""
+    try:
+        async with response:
+            text = (await response.read()).decode(errors="replace")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        text = f"(its body could not be read: {why(error)})"
     try:
         body = json.loads(text)
     except ValueError:

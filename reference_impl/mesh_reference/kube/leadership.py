@@ -1,6 +1,7 @@
 """Leader election on a Lease: of several control planes one does what only one may write. It does not know what that is.
 
-Others' clocks are not believed: a leader counts as gone when its Lease has not changed for the Lease's duration, measured
+Where Leases cannot be used (forbidden, not served) there is no election: each candidate does the work, and looks whether
+one can be held by now. Others' clocks are not believed: a leader counts as gone when its Lease has not changed for the Lease's duration, measured
 here.
 """
 
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mesh_reference import tasks
 from mesh_reference.errors import ApiFailure, Conflict, NotFound
 from mesh_reference.kube.resources import LEASES
 
@@ -37,6 +40,15 @@ class LeaseApi(Protocol):
     async def replace(self, resource: Resource, obj: Json) -> Json: ...
 
 
+class Standing(Enum):
+    """What a look at the Lease says of the one who looks."""
+
+    LEADS = auto()
+    FOLLOWS = auto()
+    ALONE = auto()
+    """No election can be held."""
+
+
 class Leadership:
     """One candidate. ``leading`` may be waited for from other tasks."""
 
@@ -57,32 +69,37 @@ class Leadership:
         """Another's Lease as last seen, and since when it is like that."""
         self._held: Json | None = None
         """The Lease as this candidate wrote it last: it is renewed without a look, and a conflict tells that it changed."""
+        self._elects = True
         self.leading = asyncio.Event()
 
-    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do ``work`` whenever leading, and stop it when that is lost; never returns. Cancelled, it gives up the Lease."""
         try:
             while True:
                 await self._acquire()
-                logger.info("%s leads by Lease %s/%s", self._identity, self._namespace, self._name)
                 self.leading.set()
-                doing = asyncio.ensure_future(work())
+                doing = asyncio.create_task(work(), name="what only the leader does")
                 keeping = asyncio.create_task(self._keep(), name="renew the lease")
                 try:
                     await asyncio.wait({doing, keeping}, return_when=asyncio.FIRST_COMPLETED)
-                    if doing.done():
-                        doing.result()
                 finally:
                     self.leading.clear()
-                    for task in (doing, keeping):
-                        task.cancel()
-                    await asyncio.gather(doing, keeping, return_exceptions=True)
+                    await tasks.end(doing, keeping)
                 logger.warning("%s leads no longer", self._identity)
         finally:
             await self._release()
 
     async def _acquire(self) -> None:
-        while not await self._try():  # noqa: ASYNC110  the API server tells nobody that a Lease ran out
+        while True:
+            try:
+                standing = await self._look()
+            except ApiFailure as error:
+                logger.warning("the Lease could not be taken: %s", error)
+            else:
+                if standing is Standing.LEADS:
+                    logger.info("%s leads by Lease %s/%s", self._identity, self._namespace, self._name)
+                if standing is not Standing.FOLLOWS:
+                    return
             await asyncio.sleep(self._retry)
 
     async def _keep(self) -> None:
@@ -93,26 +110,33 @@ class Leadership:
             await asyncio.sleep(self._retry)
             try:
                 async with asyncio.timeout(self._duration / 3):
-                    mine = await self._take()
+                    standing = await self._look()
             except (ApiFailure, TimeoutError) as error:
                 logger.warning("the Lease could not be renewed: %s", error or "no answer")
                 continue
-            if not mine:
+            if standing is Standing.FOLLOWS:
                 return
             renewed = loop.time()
 
-    async def _try(self) -> bool:
+    async def _look(self) -> Standing:
+        """Take or renew the Lease if that may be. Raises ApiFailure when nothing can be said of it."""
         try:
-            return await self._take()
+            mine = await self._take()
         except ApiFailure as error:
-            if error.status in {403, 404}:
+            if error.status not in {403, 404}:
+                raise
+            if self._elects:
                 logger.warning("no election, since Leases cannot be used (%s): taking this control plane for the only one", error)  # fmt: skip
-                return True
-            logger.warning("the Lease could not be taken: %s", error)
-            return False
+            self._elects = False
+            return Standing.ALONE
+        self._elects = True
+        return Standing.LEADS if mine else Standing.FOLLOWS
 
     async def _take(self) -> bool:
-        """Write the Lease when it is this candidate's, free or run out; says whether this one leads."""
+        """Write the Lease when it is this candidate's, free or run out; says whether this one leads.
+
+        Raises NotFound where Leases are not served.
+        """
         held, self._held = self._held, None
         if held is not None:
             with contextlib.suppress(Conflict, NotFound):
@@ -141,8 +165,12 @@ class Leadership:
                 self._held = await self._kube.replace(LEASES, lease)
             else:
                 self._held = await self._kube.create(LEASES, lease)
-        except (Conflict, NotFound):
+        except Conflict:
             return False  # another was quicker
+        except NotFound as error:
+            if "resourceVersion" in lease["metadata"] or _lacks_namespace(error):
+                return False
+            raise
         return True
 
     def _has_run_out(self, spec: Json) -> bool:
@@ -161,6 +189,12 @@ class Leadership:
                     await self._kube.replace(LEASES, lease)
         except (ApiFailure, TimeoutError) as error:
             logger.debug("the Lease stays until it runs out: %s", error)
+
+
+def _lacks_namespace(error: NotFound) -> bool:
+    """Whether it is the namespace that is not there, and not the resource type."""
+    details = error.body.get("details") if isinstance(error.body, dict) else None
+    return isinstance(details, dict) and details.get("kind") == "namespaces"
 
 
 def _now() -> str:

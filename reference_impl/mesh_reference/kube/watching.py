@@ -113,7 +113,7 @@ async def watch(
                 yield event
         except Gone:
             logger.debug("the watch of %s is too old, listing again", resource.plural)
-        except (ApiFailure, aiohttp.ClientError, TimeoutError) as error:
+        except (ApiFailure, aiohttp.ClientError, TimeoutError, ValueError) as error:  # ValueError: a line without end
             logger.warning("the watch of %s broke, listing again: %s", resource.plural, error or type(error).__name__)
             await asyncio.sleep(FIRST_RETRY)
 
@@ -135,20 +135,33 @@ async def _changes(requester: Requester, path: str, params: Mapping[str, str], v
             async for line in response.content:
                 if not line.strip():
                     continue
-                message = json.loads(line)
-                obj = message["object"]
-                if message["type"] == "ERROR":
+                kind, obj = _read(line, path)
+                if kind == "ERROR":
                     if obj.get("code") == 410:
                         raise Gone
                     raise ApiFailure(f"watch {path}: {obj.get('message')}", status=obj.get("code", 0), body=obj)
                 version = obj["metadata"]["resourceVersion"]
-                if message["type"] == "DELETED":
+                if kind == "DELETED":
                     yield Event("delete", obj)
-                elif message["type"] != "BOOKMARK":
+                elif kind != "BOOKMARK":
                     yield Event("upsert", obj)
         if version == before:
             # A server that closes at once must not be asked in a tight loop.
             await asyncio.sleep(FIRST_RETRY)
+
+
+def _read(line: bytes, path: str) -> tuple[str, Json]:
+    """A line's type and object. Raises ApiFailure when it is no event of a watch."""
+    try:
+        message = json.loads(line)
+        kind, obj = message["type"], message["object"]
+        if kind != "ERROR":
+            _ = obj["metadata"]["resourceVersion"], kind == "BOOKMARK" or obj["metadata"]["name"]
+        elif not isinstance(obj, dict):
+            raise TypeError("no Status")
+    except (ValueError, LookupError, TypeError) as error:
+        raise ApiFailure(f"watch {path}: no event, but {line[:200]!r}: {error!r}") from error
+    return kind, obj
 
 
 def _key(obj: Json) -> tuple[str, str]:

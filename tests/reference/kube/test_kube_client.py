@@ -28,7 +28,7 @@ def pod(name: str, version: int) -> dict[str, Any]:
 class Api:
     """Serves pods of namespace a: one list, then the scripted watches one after another."""
 
-    def __init__(self, lists: list[list[dict[str, Any]]], watches: list[list[dict[str, Any]]]) -> None:
+    def __init__(self, lists: list[list[dict[str, Any]]], watches: list[list[dict[str, Any] | bytes]]) -> None:
         self.lists, self.watches, self.asked = lists, watches, []
 
     async def pods(self, request: web.Request) -> web.StreamResponse:
@@ -42,7 +42,7 @@ class Api:
         if not self.watches:
             await asyncio.sleep(30)
         for line in self.watches.pop(0):
-            await response.write(json.dumps(line).encode() + b"\n")
+            await response.write((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n")
         return response
 
 
@@ -104,3 +104,34 @@ def test_a_refusal_carries_the_status_and_the_servers_words(status: int, kind: t
 
     failure = asyncio.run(run())
     assert (failure.status, failure.reason) == (status, "Because")
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'{"type": "ADDED", "object": {}}', b'{"type": "ERROR", "object": 7}', b"\xff"]
+)
+def test_a_line_that_is_no_event_ends_its_watch_and_the_list_comes_again(line: bytes) -> None:
+    api = Api([[pod("one", 5)], [pod("two", 6)]], [[line]])
+    events = asyncio.run(first_events(api, 5))
+    assert events[2:] == [("delete", "one"), ("upsert", "two"), ("synced", "")]
+
+
+def test_a_refusal_whose_words_are_cut_off_is_still_a_refusal() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=503, headers={"content-length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"message": "not')
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async def run() -> ApiFailure:
+        application = web.Application()
+        application.router.add_get("/api/v1/namespaces/a/pods/x", refuse)
+        async with TestServer(application) as server:
+            link = Connection(server=f"http://127.0.0.1:{server.port}", tls=None, configuration=NoAuth())
+            async with Kube(link) as kube:
+                with pytest.raises(ApiFailure, match="could not be read") as caught:
+                    await kube.get(resources.PODS, "x", "a")
+                return caught.value
+
+    assert asyncio.run(run()).status == 503
