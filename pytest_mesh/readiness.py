@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pytest_mesh.contracts import Json
 from pytest_mesh.failures import Infrastructure, WorkloadFailure, hidden
@@ -24,24 +25,72 @@ _CREATE_GRACE = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """So many Ready pods with these labels."""
+    """So many Ready pods that a selector takes in."""
 
     labels: Mapping[str, str]
+    expressions: tuple[Mapping[str, Any], ...] = ()
+    """The selector's ``matchExpressions``."""
     replicas: int = 1
+    daemon_set: str = ""
+    """Name of the DaemonSet that says how many there are to be, in place of ``replicas``."""
 
     def matches(self, pod: Json) -> bool:
-        """Whether a pod carries the labels."""
+        """Whether the selector takes a pod in."""
         labels = pod["metadata"].get("labels") or {}
-        return all(labels.get(key) == value for key, value in self.labels.items())
+        return all(labels.get(key) == value for key, value in self.labels.items()) and all(
+            _holds(one, labels) for one in self.expressions
+        )
+
+    def __str__(self) -> str:
+        words = [f"{key}={value}" for key, value in self.labels.items()]
+        words += [_told(one) for one in self.expressions]
+        return f"{self.daemon_set or self.replicas} x {','.join(words)}"
+
+
+def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    key, values = expression["key"], expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return key in labels and labels[key] in values
+        case "NotIn":
+            return key not in labels or labels[key] not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+    raise ValueError(f"selector: {key}: no operator {expression['operator']!r} is known")
+
+
+def _told(expression: Mapping[str, Any]) -> str:
+    values = f" ({','.join(expression['values'])})" if expression.get("values") else ""
+    return f"{expression['key']} {expression['operator']}{values}"
 
 
 def expected_of(document: Json) -> Expected | None:
-    """Give what a document's pods are, for the kinds that make pods; None for others."""
+    """Give what a document's pods are, for the kinds that make pods and keep them; None for others."""
     spec = document.get("spec") or {}
-    if document["kind"] in {"Deployment", "ReplicaSet", "StatefulSet"}:
-        labels = (spec.get("selector") or {}).get("matchLabels") or {}
-        return Expected(labels=labels, replicas=spec.get("replicas", 1))
-    return None
+    if document["kind"] not in {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}:
+        return None
+    selector = spec.get("selector") or {}
+    return Expected(
+        labels=selector.get("matchLabels") or {},
+        expressions=tuple(selector.get("matchExpressions") or ()),
+        replicas=spec.get("replicas", 1),
+        daemon_set=document["metadata"]["name"] if document["kind"] == "DaemonSet" else "",
+    )
+
+
+def _sized(kube: Kube, namespace: str, expected: Sequence[Expected]) -> list[Expected]:
+    """Give all with their numbers; a DaemonSet that its controller has not counted yet keeps its name."""
+    found = []
+    for one in expected:
+        if one.daemon_set:
+            daemon_set = kube.get(f"/apis/apps/v1/namespaces/{namespace}/daemonsets/{one.daemon_set}")
+            status = daemon_set.get("status") or {}
+            if status.get("observedGeneration", 0) >= daemon_set["metadata"].get("generation", 1):
+                one = replace(one, replicas=status.get("desiredNumberScheduled", 0), daemon_set="")  # noqa: PLW2901
+        found.append(one)
+    return found
 
 
 def wait_ready(
@@ -60,9 +109,10 @@ def wait_ready(
     path = f"/api/v1/namespaces/{namespace}/pods"
     started = time.monotonic()
     deadline = started + seconds
-    number = sum(one.replicas for one in expected) + len(names)
     proving: int | None = None  # restarts so far of pods that are to stay Ready for a while
     while True:
+        counted = _sized(kube, namespace, expected)
+        number = sum(one.replicas for one in counted) + len(names)
         listed = kube.get(path)
         pods = {pod["metadata"]["name"]: pod for pod in listed.get("items") or ()}
         version = str((listed.get("metadata") or {}).get("resourceVersion", ""))
@@ -77,11 +127,11 @@ def wait_ready(
                     pods.pop(name, None)
                 elif kind in {"ADDED", "MODIFIED"}:
                     pods[name] = pod
-            wanted = _wanted(pods, expected, names)
+            wanted = _wanted(pods, counted, names)
             _raise_for_problem(kube, namespace, wanted)
             ready = sum(map(is_ready, wanted))
             monitor.show(Status(phase="pods Ready", done=ready, total=number, of="pods", budget=seconds))
-            if _complete(wanted, expected, names):
+            if _complete(wanted, counted, names):
                 restarts = sum(map(_restarts, wanted))
                 if proving == restarts or all(map(_is_proven, wanted)):
                     monitor.waited(f"{number} pods Ready", time.monotonic() - started)
@@ -91,8 +141,8 @@ def wait_ready(
                 break  # and look anew
             proving = None
             if time.monotonic() > deadline:
-                raise WorkloadFailure(_unready(kube, namespace, wanted, expected, names, seconds))
-        if time.monotonic() - started > _CREATE_GRACE and not _complete(pods.values(), expected, names, ready=False):
+                raise WorkloadFailure(_unready(kube, namespace, wanted, counted, names, seconds))
+        if time.monotonic() - started > _CREATE_GRACE and not _complete(pods.values(), counted, names, ready=False):
             _raise_for_missing(kube, namespace)
 
 
@@ -163,7 +213,9 @@ def _wanted(pods: Mapping[str, Json], expected: Sequence[Expected], names: Seque
 def _complete(pods: object, expected: Sequence[Expected], names: Sequence[str], *, ready: bool = True) -> bool:
     present = [pod for pod in pods if not ready or is_ready(pod)]  # type: ignore[attr-defined]
     found = {pod["metadata"]["name"] for pod in present}
-    return found.issuperset(names) and all(sum(map(one.matches, present)) >= one.replicas for one in expected)
+    return found.issuperset(names) and all(
+        not one.daemon_set and sum(map(one.matches, present)) >= one.replicas for one in expected
+    )
 
 
 def _raise_for_problem(kube: Kube, namespace: str, pods: Sequence[Json]) -> None:
@@ -212,14 +264,8 @@ def _unready(
     names: Sequence[str],
     seconds: float,
 ) -> str:
-    wanted = ", ".join(
-        [*(f"{one.replicas} x {_labels(one.labels)}" for one in expected), *(f"pod {name}" for name in names)]
-    )
+    wanted = ", ".join([*map(str, expected), *(f"pod {name}" for name in names)])
     lines = [f"namespace {namespace}: not Ready within {seconds:g} s: {wanted}"]
     late = [pod for pod in pods if not is_ready(pod)]
     lines += [describe(kube, namespace, pod) for pod in late] or _events(kube, namespace, "") or ["no pod was created"]
     return "\n".join(lines)
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in labels.items())
