@@ -96,7 +96,13 @@ def mesh_settings(pytestconfig: pytest.Config) -> MeshSettings:
     from pytest_mesh.settings import MeshSettings
 
     options = pytestconfig.stash[RUN].options
-    return MeshSettings(split_delta=options.split_delta, seed=options.seed)
+    return MeshSettings(
+        split_delta=options.split_delta,
+        alpha=options.split_alpha,
+        beta=options.split_beta,
+        split_cap=options.split_cap,
+        seed=options.seed,
+    )
 
 
 @pytest.fixture(scope="session")

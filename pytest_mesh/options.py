@@ -9,14 +9,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import pytest
 
 Keep = Literal["never", "on-failure", "always"]
 Source = Literal["flag", "env", "ini", "default"]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,24 @@ ROWS = (
     Row(name="differential-cells", default="200", metavar="N", help="generated configurations of a differential run"),
     Row(name="known-differences", default="", metavar="FILE", help="differences that are explained (YAML)"),
     Row(name="split-delta", default="5", metavar="POINTS", help="error of a share that a split check must find"),
+    Row(
+        name="split-alpha",
+        default="1e-6",
+        metavar="P",
+        help="probability at most that a check of a share fails a mesh that is right",
+    ),
+    Row(
+        name="split-beta",
+        default="1e-3",
+        metavar="P",
+        help="probability at most that it passes a mesh that is wrong by --mesh-split-delta or more",
+    ),
+    Row(
+        name="split-cap",
+        default="0",
+        metavar="N",
+        help="requests after which an undecided share is inconclusive; 0: 20 times what a right mesh needs in the mean",
+    ),
     Row(name="seed", default="0", metavar="N", help="seed of whatever the run generates"),
 )
 
@@ -149,8 +168,17 @@ class Options:
     differential_cells: int
     known_differences: str
     split_delta: float
+    split_alpha: float
+    split_beta: float
+    split_cap: int
     seed: int
     sources: Mapping[str, Source]
+    origins: Mapping[str, str]
+    """By option: the environment variable or the ini value that gave it; empty for a flag or a default."""
+
+    def named(self, name: str) -> str:
+        """Give what a message calls an option: its flag, with where the value came from where that was no flag."""
+        return _named(name, self.origins[name])
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -167,53 +195,59 @@ def add_options(parser: pytest.Parser) -> None:
 
 def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Options:
     """Read every option; raises ``pytest.UsageError`` for a value that cannot be."""
-    values: dict[str, str] = {}
-    sources: dict[str, Source] = {}
-    for row in ROWS:
-        value, source = _lookup(row, config, environ)
-        if row.choices and value not in row.choices:
-            raise pytest.UsageError(unknown(row.flag, value, row.choices, source=_named(row, source)))
-        values[row.name], sources[row.name] = value, source
-    _refuse_useless(values["cluster"], sources)
-    if values["differential"] and values["cluster"] == "existing":
-        raise pytest.UsageError("--mesh-differential: installs two meshes: not on --mesh-cluster=existing")
+    given = _Given(config, environ)
+    sources = {name: source for name, (_, source, _) in given.found.items()}
+    cluster = given.text("cluster")
+    _refuse_useless(cluster, sources)
+    if given.text("differential") and cluster == "existing":
+        raise pytest.UsageError(
+            f"{given.flag('differential')}: installs two meshes: not on {given.flag('cluster')}=existing"
+        )
     return Options(
-        cluster=values["cluster"],
-        implementation=values["implementation"],
-        report=values["report"],
-        report_html=values["report-html"],
-        report_ndjson=values["report-ndjson"],
-        expected_failures=_file(config, "expected-failures", values),
-        shard=_shard(values["shard"]),
-        waits=_count("waits", values["waits"], least=0),
-        keep=cast(Keep, values["keep"]),
-        fresh=_switch("fresh", values),
-        cluster_name=_cluster_name(values["cluster-name"]),
-        cluster_per_worker=_switch("cluster-per-worker", values),
-        kind_config=_file(config, "kind-config", values),
-        kind_image=values["kind-image"],
-        artifacts=values["artifacts"],
-        kubeconfig=_file(config, "kubeconfig", values) if values["cluster"] == "existing" else values["kubeconfig"],
-        context=values["context"],
-        install=_switch("install", values),
-        image_registry=_image_registry(values["image-registry"]),
-        image_tag=_image_tag(values["image-tag"]),
-        image_pull_secret=values["image-pull-secret"],
-        differential=values["differential"],
-        differential_cells=_count("differential-cells", values["differential-cells"]),
-        known_differences=_file(config, "known-differences", values),
-        split_delta=_points(values["split-delta"]),
-        seed=_integer("seed", values["seed"]),
+        cluster=cluster,
+        implementation=given.text("implementation"),
+        report=given.text("report"),
+        report_html=given.text("report-html"),
+        report_ndjson=given.text("report-ndjson"),
+        expected_failures=given.file("expected-failures"),
+        shard=given.read("shard", _shard),
+        waits=given.read("waits", _count_from_0),
+        keep=cast(Keep, given.text("keep")),
+        fresh=given.read("fresh", _switch),
+        cluster_name=given.read("cluster-name", _cluster_name),
+        cluster_per_worker=given.read("cluster-per-worker", _switch),
+        kind_config=given.file("kind-config"),
+        kind_image=given.text("kind-image"),
+        artifacts=given.text("artifacts"),
+        kubeconfig=given.file("kubeconfig") if cluster == "existing" else given.text("kubeconfig"),
+        context=given.text("context"),
+        install=given.read("install", _switch),
+        image_registry=given.read("image-registry", _image_registry),
+        image_tag=given.read("image-tag", _image_tag),
+        image_pull_secret=given.text("image-pull-secret"),
+        differential=given.text("differential"),
+        differential_cells=given.read("differential-cells", _count_from_1),
+        known_differences=given.file("known-differences"),
+        split_delta=given.read("split-delta", _points),
+        split_alpha=given.read("split-alpha", _probability),
+        split_beta=given.read("split-beta", _probability),
+        split_cap=given.read("split-cap", _count_from_0),
+        seed=given.read("seed", _integer),
         sources=sources,
+        origins={name: origin for name, (_, _, origin) in given.found.items()},
     )
 
 
-def unknown(flag: str, value: str, valid: Iterable[str], *, source: str = "") -> str:
+def unknown(flag: str, value: str, valid: Iterable[str]) -> str:
     """Say in one line that a name is not known, which are, and which was probably meant."""
     names = sorted(valid)
-    near = difflib.get_close_matches(value, names, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{flag}: unknown {value!r}{f' ({source})' if source else ''}; choose from: {', '.join(names)}{meant}"
+    return f"{flag}: unknown {value!r}; choose from: {', '.join(names)}{near(value, names)}"
+
+
+def near(value: str, valid: Iterable[str]) -> str:
+    """Say which name was probably meant; empty where none is near."""
+    found = difflib.get_close_matches(value, list(valid), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def header(options: Options) -> str:
@@ -229,36 +263,55 @@ def header(options: Options) -> str:
     return f"mesh: {', '.join(shown)}"
 
 
-def _lookup(row: Row, config: pytest.Config, environ: Mapping[str, str]) -> tuple[str, Source]:
+class _Given:
+    """What was given for each option, and what a message calls it: nobody is blamed for a flag that was not given."""
+
+    def __init__(self, config: pytest.Config, environ: Mapping[str, str]) -> None:
+        self._directory = config.invocation_params.dir
+        self.found = {row.name: _lookup(row, config, environ) for row in ROWS}
+        for row in ROWS:
+            if row.choices and self.text(row.name) not in row.choices:
+                raise pytest.UsageError(unknown(self.flag(row.name), self.text(row.name), row.choices))
+
+    def text(self, name: str) -> str:
+        return self.found[name][0]
+
+    def flag(self, name: str) -> str:
+        return _named(name, self.found[name][2])
+
+    def read(self, name: str, reader: Callable[[str], _T]) -> _T:
+        """Read by ``reader``, whose ValueError says what is wrong."""
+        try:
+            return reader(self.text(name))
+        except ValueError as error:
+            raise pytest.UsageError(f"{self.flag(name)}: {self.text(name)!r}{error}") from error
+
+    def file(self, name: str) -> str:
+        """Give the path of a file from where pytest was called; it must be there."""
+        if not self.text(name):
+            return ""
+        path = self._directory / self.text(name)
+        if not path.is_file():
+            raise pytest.UsageError(f"{self.flag(name)}: no file {self.text(name)}")
+        return str(path)
+
+
+def _lookup(row: Row, config: pytest.Config, environ: Mapping[str, str]) -> tuple[str, Source, str]:
+    """Give the value, its source, and the name of the variable or ini value where it is of one."""
     given = config.getoption(row.dest, default=None)
     if given is not None:
-        return str(given), "flag"
+        return str(given), "flag", ""
     for name in filter(None, (row.env, row.also)):
         if name in environ:
-            return environ[name], "env"
+            return environ[name], "env", name
     ini = config.getini(row.dest)
     if ini not in {None, ""}:
-        return str(ini), "ini"
-    return row.default, "default"
+        return str(ini), "ini", f"ini {row.dest}"
+    return row.default, "default", ""
 
 
-def _named(row: Row, source: Source) -> str:
-    return {"flag": "", "env": f"from {row.env}", "ini": f"from ini {row.dest}", "default": ""}[source]
-
-
-def _switch(name: str, values: Mapping[str, str]) -> bool:
-    text = values[name].lower()
-    if text in {"true", "1", "yes", "on"}:
-        return True
-    if text in {"false", "0", "no", "off", ""}:
-        return False
-    raise pytest.UsageError(f"--mesh-{name}: {values[name]!r} is neither true nor false")
-
-
-def _cluster_name(text: str) -> str:
-    if text and not _NAME.fullmatch(text):
-        raise pytest.UsageError(f"--mesh-cluster-name: {text!r}: want a-z, 0-9 and - (not at the ends), at most 40")
-    return text
+def _named(name: str, origin: str) -> str:
+    return f"--mesh-{name}{f' (from {origin})' if origin else ''}"
 
 
 def _refuse_useless(cluster: str, sources: Mapping[str, Source]) -> None:
@@ -273,52 +326,75 @@ def _refuse_useless(cluster: str, sources: Mapping[str, Source]) -> None:
             raise pytest.UsageError(f"--mesh-{name}: is for --mesh-cluster=existing, not {cluster}")
 
 
+# Readers: what is wrong with a value goes on from the value itself.
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in {"true", "1", "yes", "on"}:
+        return True
+    if text.lower() in {"false", "0", "no", "off", ""}:
+        return False
+    raise ValueError(" is neither true nor false")
+
+
+def _cluster_name(text: str) -> str:
+    if text and not _NAME.fullmatch(text):
+        raise ValueError(": want a-z, 0-9 and - (not at the ends), at most 40")
+    return text
+
+
 def _shard(text: str) -> str:
     if text and not (_SHARD.fullmatch(text) and int(text.partition("/")[0]) <= int(text.partition("/")[2])):
-        raise pytest.UsageError(f"--mesh-shard: {text!r}: want I/N, such as 1/4: the I-th of N parts")
+        raise ValueError(": want I/N, such as 1/4: the I-th of N parts")
     return text
 
 
 def _image_registry(text: str) -> str:
     if text and not _REGISTRY.fullmatch(text):
-        raise pytest.UsageError(f"--mesh-image-registry: {text!r} is no HOST[:PORT][/PATH] in small letters")
+        raise ValueError(" is no HOST[:PORT][/PATH] in small letters")
     return text
 
 
 def _image_tag(text: str) -> str:
     if text and not _TAG.fullmatch(text):
-        raise pytest.UsageError(f"--mesh-image-tag: {text!r} is no tag")
+        raise ValueError(" is no tag")
     return text
 
 
-def _file(config: pytest.Config, name: str, values: Mapping[str, str]) -> str:
-    """Give the path of a file from where pytest was called; it must be there."""
-    if not values[name]:
-        return ""
-    path = config.invocation_params.dir / values[name]
-    if not path.is_file():
-        raise pytest.UsageError(f"--mesh-{name}: no file {values[name]}")
-    return str(path)
-
-
 def _points(text: str) -> float:
+    return _between(text, 100, " is no number of percentage points between 0 and 100")
+
+
+def _probability(text: str) -> float:
+    return _between(text, 1, " is no probability above 0 and below 1")
+
+
+def _between(text: str, bound: int, wrong: str) -> float:
     try:
-        points = float(text)
+        number = float(text)
     except ValueError:
-        points = 0.0
-    if not 0 < points < 100:
-        raise pytest.UsageError(f"--mesh-split-delta: {text!r} is no number of percentage points between 0 and 100")
-    return points
+        number = 0.0
+    if not 0 < number < bound:
+        raise ValueError(wrong)
+    return number
 
 
-def _count(name: str, text: str, *, least: int = 1) -> int:
+def _count_from_0(text: str) -> int:
+    return _count(text, least=0)
+
+
+def _count_from_1(text: str) -> int:
+    return _count(text, least=1)
+
+
+def _count(text: str, *, least: int) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise pytest.UsageError(f"--mesh-{name}: {text!r} is no whole number {'above 0' if least else 'from 0 on'}")
+        raise ValueError(f" is no whole number {'above 0' if least else 'from 0 on'}")
     return int(text)
 
 
-def _integer(name: str, text: str) -> int:
+def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise pytest.UsageError(f"--mesh-{name}: {text!r} is no whole number") from None
+        raise ValueError(" is no whole number") from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mesh import hooks, options, selection
+from pytest_mesh import hooks, options, selection, suites
 from pytest_mesh.fixtures import (
     mesh,
     mesh_cluster,
@@ -26,7 +26,7 @@ from pytest_mesh.fixtures import (
 from pytest_mesh.keys import NOT_APPLICABLE, RECORDS, RUN, TestState, check_name, feature_of, is_mesh_test
 from pytest_mesh.report import gathering
 from pytest_mesh.report.gathering import Collector
-from pytest_mesh.run import Run
+from pytest_mesh.run import USAGE_ERROR, Run
 
 if TYPE_CHECKING:
     from pytest_mesh.hooks import Backend
@@ -96,11 +96,32 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 # ------------------------------------------------------------ collection
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Hand what a worker cannot use to the controller: what a worker raises is told to nobody."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        run = session.config.stash[RUN]
+        if run.worker:
+            run.hand_over(error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report: pytest.CollectReport = yield
+    if not report.passed:
+        collector.config.stash[RUN].all_collected = False
+    return report
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the run is not for, before anybody else chooses."""
     run = config.stash[RUN]
     selection.refuse_unknown_waivers(run, items)
+    _check_suites(run, items)
     left = [*selection.not_this_kind(run, items), *selection.other_shards(run, items)]
     if left:
         config.hook.pytest_deselected(items=left)
@@ -197,7 +218,26 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput.update(node.config.stash[RUN].share())
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """End the run by what a worker could not use, as a run without workers ends."""
+    del error
+    lines = getattr(node, "workeroutput", {}).get(USAGE_ERROR)
+    if lines:
+        raise pytest.UsageError(*lines)
+
+
 # ------------------------------------------------------------ inside
+
+
+def _check_suites(run: Run, items: list[pytest.Item]) -> None:
+    """Refuse a suite that is not whole; the hook is called only where a check was collected."""
+    suites.refuse_unnamed(items)
+    suites.refuse_orphans(run.config, items)
+    if any(feature_of(item) for item in items):
+        suites.refuse_misplaced(run.catalogues)
+        if run.all_collected and not run.options.shard:
+            suites.refuse_unproven(run.config, items, run.catalogues)
 
 
 def _check_declared(run: Run) -> None:
@@ -206,4 +246,4 @@ def _check_declared(run: Run) -> None:
 
     lines = [str(one) for one in undeclarable(run.implementation, run.features)]
     if lines:
-        raise pytest.UsageError("\n".join(lines))
+        raise pytest.UsageError(*lines)

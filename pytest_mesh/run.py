@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from pytest_mesh.namespace import MeshNamespace
     from pytest_mesh.report.waivers import Waiver
     from pytest_mesh.session import MeshSession
+    from pytest_mesh.suites import Catalogue
 
+
+USAGE_ERROR = "mesh_usage_error"
+"""In what a worker leaves at its end: the lines of the usage error that ended it."""
 
 _WORKERS = "workers"
 """Below the shared directory: a directory for each worker that has a cluster of its own."""
@@ -48,7 +52,10 @@ class Run:
 
             self._implementation_path = beside(self._implementation_path)
         self._session: MeshSession | None = None
+        self._catalogues: Sequence[Catalogue] | None = None
         self._features: dict[str, FeatureData] | None = None
+        self.all_collected = True
+        """Whether nothing that was to be collected failed to be, or was skipped as a whole."""
         self._relay: ProgressRelay | None = None
         worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self.worker = worker is not None
@@ -88,7 +95,7 @@ class Run:
             try:
                 self._implementation = load(self._implementation_path)
             except ImplementationError as error:
-                raise pytest.UsageError(f"--mesh-implementation: {error}") from error
+                raise pytest.UsageError(f"{self.options.named('implementation')}: {error}") from error
         return self._implementation
 
     def other_implementation(self) -> Implementation:
@@ -98,11 +105,19 @@ class Run:
         return other(self.config, self.options.differential, self.implementation)
 
     @property
+    def catalogues(self) -> Sequence[Catalogue]:
+        """What each suite registered; asked for once."""
+        if self._catalogues is None:
+            from pytest_mesh import suites
+
+            self._catalogues = suites.catalogues(self.config)
+        return self._catalogues
+
+    @property
     def features(self) -> Mapping[str, FeatureData]:
         """Every feature that a suite registered, by id."""
         if self._features is None:
-            listed: Sequence[Sequence[FeatureData]] = self.config.hook.pytest_mesh_features(config=self.config)
-            self._features = {feature.id: feature for features in listed for feature in features}
+            self._features = {feature.id: feature for one in self.catalogues for feature in one.features}
             if not self._features and not self.worker and self._shared is not None:
                 self._features = _read_features(self._shared / "features.json")
         return self._features
@@ -202,6 +217,10 @@ class Run:
             self._relay = ProgressRelay(shared, self._print, self._line.draw if self._line else None)
         return {"mesh_shared": str(shared), "mesh_controller": os.getpid(), "mesh_live": self._line is not None}
 
+    def hand_over(self, error: pytest.UsageError) -> None:
+        """Leave for the controller what is wrong with the run's input (worker only): it travels with the worker's end."""
+        self.config.workeroutput[USAGE_ERROR] = [str(line) for line in error.args]  # type: ignore[attr-defined]
+
     def finish(self) -> None:
         """Remove the cluster (not in a worker), and say where it is when it is kept."""
         if self._relay is not None:
@@ -295,7 +314,7 @@ class Run:
         name = self.options.cluster
         if name in self.backends:
             return
-        raise pytest.UsageError(unknown("--mesh-cluster", name, self.backends))
+        raise pytest.UsageError(unknown(self.options.named("cluster"), name, self.backends))
 
     def _read_waivers(self) -> Mapping[str, Waiver]:
         if not self.options.expected_failures:
@@ -305,8 +324,8 @@ class Run:
         path = Path(self.options.expected_failures)
         try:
             return read(path.read_text(errors="replace"), source=path.name)
-        except WaiverError as error:
-            raise pytest.UsageError(f"--mesh-expected-failures: {error}") from error
+        except (OSError, WaiverError) as error:
+            raise pytest.UsageError(f"{self.options.named('expected-failures')}: {error}") from error
 
     def _find_implementation(self) -> Path:
         from pytest_mesh.implementations.choice import choose
@@ -319,7 +338,7 @@ class Run:
             )
         return choose(
             self.options.implementation,
-            flag="--mesh-implementation",
+            flag=self.options.named("implementation"),
             hooked=hooked,
             directory=self.config.invocation_params.dir,
         )

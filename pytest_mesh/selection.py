@@ -39,7 +39,7 @@ def other_shards(run: Run, items: Sequence[pytest.Item]) -> list[pytest.Item]:
         sizes[name] = sizes.get(name, 0) + 1
     if len(sizes) < total:
         raise pytest.UsageError(
-            f"--mesh-shard: {total} parts of {len(sizes)} files: a file is not divided, ask for fewer"
+            f"{run.options.named('shard')}: {total} parts of {len(sizes)} files: a file is not divided, ask for fewer"
         )
     loads = [0] * total
     shard_of: dict[str, int] = {}
@@ -58,7 +58,7 @@ def refuse_unknown_waivers(run: Run, items: Sequence[pytest.Item]) -> None:
 
     lines = unknown(run.waivers, {check_name(item) for item in items if feature_of(item)})
     if lines:
-        raise pytest.UsageError("\n".join(f"--mesh-expected-failures: {line}" for line in lines))
+        raise pytest.UsageError(*(f"{run.options.named('expected-failures')}: {line}" for line in lines))
 
 
 def _file(item: pytest.Item) -> str:

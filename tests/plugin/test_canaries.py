@@ -45,7 +45,7 @@ from dataclasses import dataclass
 @dataclass
 class Feature:
     id: str
-    profile: str = "P"
+    profile: str = "ISTIO-ROUTING"
     level: str = "core"
     title: str = ""
 

@@ -11,6 +11,7 @@ from pytest_mesh.contracts import Implementation
 from pytest_mesh.failures import Infrastructure
 from pytest_mesh.options import ROWS, resolve
 from pytest_mesh.session import MeshSession
+from pytest_mesh.settings import MeshSettings
 
 HERE = Path(__file__).parent
 TESTED = {
@@ -39,6 +40,9 @@ TESTED = {
     "differential-cells": "test_differential_runs.py::test_an_option_that_cannot_be_is_a_usage_error",
     "known-differences": "test_differential_runs.py::test_an_option_that_cannot_be_is_a_usage_error",
     "split-delta": "test_every_option.py::test_the_error_to_be_found_and_the_seed_are_the_settings",
+    "split-alpha": "test_every_option.py::test_the_error_to_be_found_and_the_seed_are_the_settings",
+    "split-beta": "test_every_option.py::test_the_error_to_be_found_and_the_seed_are_the_settings",
+    "split-cap": "test_every_option.py::test_the_error_to_be_found_and_the_seed_are_the_settings",
     "seed": "test_every_option.py::test_the_error_to_be_found_and_the_seed_are_the_settings",
 }
 RECORDER = """
@@ -160,10 +164,21 @@ def test_a_failures_evidence_lies_where_it_was_asked_for(project):
 
 def test_the_error_to_be_found_and_the_seed_are_the_settings(project):
     project.pytester.makepyfile(
-        "def test_it(mesh_settings): assert (mesh_settings.split_delta, mesh_settings.seed) == (2.5, 7)"
+        "def test_it(mesh_settings):\n"
+        "    one = mesh_settings\n"
+        "    assert (one.split_delta, one.alpha, one.beta, one.split_cap, one.seed) == (2.5, 1e-9, 0.01, 900, 7)\n"
     )
+    shares = ("--mesh-split-delta=2.5", "--mesh-split-alpha=1e-9", "--mesh-split-beta=0.01", "--mesh-split-cap=900")
 
-    assert project.run("--mesh-split-delta=2.5", "--mesh-seed=7").ret == 0
+    assert project.run(*shares, "--mesh-seed=7").ret == 0
+
+
+def test_what_nobody_gave_of_a_share_is_as_the_test_has_it_by_itself(pytester):
+    given = resolve(pytester.parseconfig(), {"PYTEST_MESH_CLUSTER": "local"})
+    found = (given.split_delta, given.split_alpha, given.split_beta, given.split_cap)
+
+    bare = MeshSettings()
+    assert found == (bare.split_delta, bare.alpha, bare.beta, bare.split_cap)
 
 
 @pytest.mark.parametrize(

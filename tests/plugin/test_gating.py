@@ -18,7 +18,7 @@ from dataclasses import dataclass
 @dataclass
 class Feature:
     id: str
-    profile: str = "P"
+    profile: str = "ISTIO-ROUTING"
     level: str = "core"
 
 def pytest_mesh_features(config):
@@ -149,7 +149,7 @@ def test_one_run_writes_every_form_of_the_report(project, run, monkeypatch):
     assert events[1]["outcome"] == "failed"
     assert events[-1]["exitCode"] == 1
     summary = (project.path / "summary.md").read_text()
-    assert "| P | core failure | 1 | 1 failed, 1 passed |" in summary
+    assert r"| ISTIO\-ROUTING | core failure | 1 | 1 failed, 1 passed |" in summary
     assert "gave 503, wanted 200" in summary
 
 
@@ -279,7 +279,7 @@ def test_a_failure_says_which_promise_is_broken_by_which_rule_and_how_to_see_it_
 
     result.stdout.fnmatch_lines(
         [
-            "Two (P, core): no route, no answer",
+            "Two (ISTIO-ROUTING, core): no route, no answer",
             "rule F4: https://example.com/f4",
             "again, alone: pytest test_checks.py::test_two --mesh-keep=on-failure --mesh-seed=7",
         ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import pytest
+
+from pytest_mesh.options import resolve
 
 HEAVY = "kubernetes requests hypothesis grpc yaml aiohttp cryptography urllib3"
 
@@ -42,6 +45,9 @@ def test_a_flag_wins_over_the_environment_and_that_over_ini(project, monkeypatch
         (["--mesh-implementation=my.toml"], "*--mesh-implementation: no file my.toml"),
         (["--mesh-keep=sometimes"], "*--mesh-keep: unknown 'sometimes'; choose from: always, never, on-failure"),
         (["--mesh-split-delta=0"], "*--mesh-split-delta: '0' is no number of percentage points between 0 and 100"),
+        (["--mesh-split-alpha=1"], "*--mesh-split-alpha: '1' is no probability above 0 and below 1"),
+        (["--mesh-split-beta=nan"], "*--mesh-split-beta: 'nan' is no probability above 0 and below 1"),
+        (["--mesh-split-cap=-1"], "*--mesh-split-cap: '-1' is no whole number from 0 on"),
         (["--mesh-seed=x"], "*--mesh-seed: 'x' is no whole number"),
     ],
 )
@@ -50,6 +56,42 @@ def test_a_value_that_cannot_be_is_one_line_and_exit_code_4(pytester, project, a
 
     assert result.ret == 4
     result.stderr.fnmatch_lines([line])
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("PYTEST_MESH_SEED", "x", "--mesh-seed (from PYTEST_MESH_SEED): 'x' is no whole number"),
+        ("PYTEST_MESH_SPLIT_CAP", "", "--mesh-split-cap (from PYTEST_MESH_SPLIT_CAP): '' is no whole number from 0 on"),
+        ("PYTEST_MESH_FRESH", "maybe", "--mesh-fresh (from PYTEST_MESH_FRESH): 'maybe' is neither true nor false"),
+        ("PYTEST_MESH_SHARD", "4", "--mesh-shard (from PYTEST_MESH_SHARD): '4': want I/N, such as 1/4: *"),
+        ("PYTEST_MESH_KIND_CONFIG", "k", "--mesh-kind-config (from PYTEST_MESH_KIND_CONFIG): no file k"),
+        ("PYTEST_MESH_KEEP", "x", "--mesh-keep (from PYTEST_MESH_KEEP): unknown 'x'; choose from: *"),
+    ],
+)
+def test_a_value_of_the_environment_is_told_with_its_variable(pytester, variable, value, line):
+    with pytest.raises(pytest.UsageError) as caught:
+        resolve(pytester.parseconfig(), {variable: value})
+
+    assert fnmatch(str(caught.value), line)
+
+
+def test_a_value_of_the_ini_file_is_told_with_its_name(pytester):
+    pytester.makeini("[pytest]\nmesh_waits = many\n")
+
+    with pytest.raises(pytest.UsageError) as caught:
+        resolve(pytester.parseconfig(), {})
+
+    assert str(caught.value) == "--mesh-waits (from ini mesh_waits): 'many' is no whole number from 0 on"
+
+
+def test_a_name_of_the_environment_is_told_with_its_variable(project, monkeypatch):
+    monkeypatch.setenv("PYTEST_MESH_IMPLEMENTATION", "referense")
+
+    result = project.run()
+
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--mesh-implementation (from PYTEST_MESH_IMPLEMENTATION): unknown 'referense'; *"])
 
 
 def test_an_existing_cluster_wants_the_implementation_named(project):

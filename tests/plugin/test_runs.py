@@ -15,17 +15,17 @@ import pytest
 @dataclass
 class Feature:
     id: str
-    profile: str = "P"
+    profile: str = "ISTIO-ROUTING"
     level: str = "core"
 
 def pytest_mesh_features(config):
-    return [Feature("One"), Feature("Two"), Feature("Three", level="extended")]
+    return [Feature(name, level="extended" if name == "Three" else "core") for name in {names}]
 """
 
 
 def suite(project, body: str) -> None:
     with (project.path / "conftest.py").open("a") as file:
-        file.write(SUITE)
+        file.write(SUITE.replace("{names}", repr([one for one in ("One", "Two", "Three") if f'"{one}"' in body])))
     project.pytester.makepyfile("import pytest\nfrom pytest_mesh.failures import *\n" + body)
 
 
@@ -55,7 +55,7 @@ def test_three(): raise Inconclusive("undecided at the cap")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "P: 1 of 3 features supported",
+            "ISTIO-ROUTING: 1 of 3 features supported",
             "*One *core * supported *1/1 checks (delta 5 points)",
             "*Two *core * failed *0/1 checks: failed: the route is wrong",
             "*Three *extended *unproven *0/1 checks: inconclusive: undecided at the cap",
@@ -122,6 +122,10 @@ def test_a_suite_that_executed_no_check_never_ends_with_0(project):
         """
 @pytest.mark.mesh_feature("One")
 def test_one(mesh_namespace): pass
+
+@pytest.mark.skip
+@pytest.mark.mesh_feature("Two")
+def test_two(): pass
 """,
     )
 
@@ -139,6 +143,9 @@ def test_a_declared_feature_that_is_not_in_the_catalogue_is_a_usage_error_that_n
         """
 @pytest.mark.mesh_feature("One")
 def test_one(): pass
+
+@pytest.mark.mesh_feature("Three")
+def test_three(): pass
 """,
     )
 

@@ -25,6 +25,10 @@ def run(*arguments: str, path: str = CELLS) -> tuple[int, list[str]]:
     return done.returncode, told
 
 
+def dangle(path: Path) -> None:
+    path.symlink_to(path.with_name("gone"))
+
+
 def test_an_unknown_profile_is_one_line():
     line = "ERROR: --hypothesis-profile: unknown profile 'nightli'; this plugin has: ci, nightly"
 
@@ -48,6 +52,9 @@ def test_a_saved_cell_of_another_version_is_one_line_that_names_the_file(tmp_pat
         ("http: []\n", "format None is another version's, this one reads 1"),
         ("format: 1\nhttp: []\n", "no cell: KeyError('requests')"),
         ("- a\n", "format None is another version's, this one reads 1"),
+        ("{", "the cell: not YAML: "),
+        ("format: 1\nhttp: text\nrequests: []\n", "no cell: want mappings in http, and text in requests"),
+        ("format: 1\nhttp: [{day: 2020-01-01}]\nrequests: []\n", "no cell: Object of type date is not JSON"),
     ],
 )
 def test_what_is_no_cell_is_told_with_its_file(tmp_path, text, said):
@@ -57,6 +64,16 @@ def test_what_is_no_cell_is_told_with_its_file(tmp_path, text, said):
         saved_cells.load(tmp_path)
 
     assert str(caught.value).startswith(f"{tmp_path}/old.yaml: {said}")
+
+
+@pytest.mark.parametrize(("make", "reason"), [(Path.mkdir, "Is a directory"), (dangle, "No such file or directory")])
+def test_what_cannot_be_read_is_told_with_its_file(tmp_path, make, reason):
+    make(tmp_path / "x.yaml")
+
+    with pytest.raises(pytest.UsageError) as caught:
+        saved_cells.load(tmp_path)
+
+    assert str(caught.value) == f"{tmp_path}/x.yaml: cannot be read as a saved cell: {reason}; remove it"
 
 
 def test_a_saved_cell_is_read_again(tmp_path):

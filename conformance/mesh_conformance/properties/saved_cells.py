@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,26 @@ def load(where: Path) -> list[Cell]:
     found = []
     for path in sorted(where.glob("*.yaml")):
         try:
-            data = documents.load(path.read_text(), source=str(path))
-            found.append(Cell.from_json(data if isinstance(data, dict) else {}))
-        except ValueError as error:
+            found.append(_read(path.read_text()))
+        except OSError as error:
+            raise pytest.UsageError(f"{path}: cannot be read as a saved cell: {error.strerror}; remove it") from error
+        except (ValueError, RecursionError) as error:
             raise pytest.UsageError(f"{path}: {error}; delete it, or run the version that wrote it") from error
     return found
+
+
+def _read(text: str) -> Cell:
+    """Read one cell; raises ValueError."""
+    data = documents.load(text, source="the cell")
+    cell = Cell.from_json(data if isinstance(data, dict) else {})
+    words = [word for one in cell.requests for word in (one.method, one.path, one.authority)]
+    if not (all(isinstance(one, dict) for one in cell.http) and all(isinstance(one, str) for one in words)):
+        raise ValueError("no cell: want mappings in http, and text in requests")
+    try:
+        json.dumps(cell.to_json())
+    except TypeError as error:
+        raise ValueError(f"no cell: {error}") from error
+    return cell
 
 
 def save(where: Path, cell: Cell, reason: str) -> Path:
