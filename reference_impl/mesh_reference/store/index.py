@@ -19,7 +19,6 @@ from mesh_reference.model.endpoints import (
     Endpoint,
     EndpointSlice,
     Locality,
-    Pod,
     join,
     read_node_locality,
     read_pod,
@@ -39,6 +38,7 @@ from mesh_reference.model.sidecars import read_sidecar
 from mesh_reference.model.snapshot import Change, Key, MeshSnapshot
 from mesh_reference.model.virtual_services import VirtualService, read_virtual_service
 from mesh_reference.store.addresses import AddressPool
+from mesh_reference.store.pods import KnownPods
 from mesh_reference.store.subsets import KnownSubsets
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ class MeshIndex:
         """Version by node; what a pod may be made of depends on it."""
         self._slices: dict[str, dict[str, EndpointSlice]] = {}
         self._slice_hosts: dict[Key, str] = {}
-        self._pods: dict[str, Pod] = {}
-        self._pod_addresses: dict[Key, str] = {}
+        self._pods = KnownPods()
         self._hosts_at: dict[str, frozenset[str]] = {}
         """Address: hosts of the Services whose slices list it."""
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
@@ -134,7 +133,7 @@ class MeshIndex:
             version=self._version,
             services=dict(self._services),
             endpoints=dict(self._endpoints),
-            pods=dict(self._pods),
+            pods=dict(self._pods.by_address),
             hosts_at=dict(self._hosts_at),
             virtual_services=dict(self._virtual_services),
             destination_rules=dict(self._typed["DestinationRule"]),
@@ -185,7 +184,7 @@ class MeshIndex:
         if before == self._nodes.get(name):
             return NOTHING
         change = NOTHING
-        here = {pod.address for pod in self._pods.values() if pod.node == name}
+        here = {pod.address for pod in self._pods.by_address.values() if pod.node == name}
         for host in {host for address in here for host in self._hosts_at.get(address, ())}:
             change |= self._rejoin(host)
         return change | Change(proxies=frozenset(here))
@@ -205,26 +204,13 @@ class MeshIndex:
         return change
 
     def _take_pod(self, key: Key, obj: Json | None) -> Change:
-        read = read_pod(obj) if obj is not None else None
-        touched: set[str] = set()
-        before = self._pod_addresses.pop(key, None)
-        old = self._pods.get(before) if before is not None else None
-        if before is not None and old is not None and (old.namespace, old.name) == key:
-            del self._pods[before]
-            touched.add(before)
-        if read is not None:
-            self._pod_addresses[key] = read.address
-            # Host-network pods share the node's address: the first keeps it.
-            if read.address not in self._pods or not read.host_network:
-                self._pods[read.address] = read
-                touched.add(read.address)
-        if old == read:
+        touched, pods = self._pods.take(key, read_pod(obj) if obj is not None else None)
+        if not pods:
             return NOTHING
         change = Change(proxies=frozenset(touched))
         concerned = {host for address in touched for host in self._hosts_at.get(address, ())}
-        for pod in (old, read):
-            if pod is not None:
-                concerned |= self._selecting(pod.namespace, pod.labels)
+        for pod in pods:
+            concerned |= self._selecting(pod.namespace, pod.labels)
         for host in concerned:
             change |= self._rejoin(host)
         return change
@@ -237,9 +223,9 @@ class MeshIndex:
     def _found_endpoints(self, host: str) -> tuple[Endpoint, ...]:
         """Kubernetes' slices; of a host that is a ServiceEntry's, its endpoints and the workloads it selects."""
         if host in self._kube_services or host not in self._entries_for:
-            return join(self._slices.get(host, {}).values(), self._pods, self._nodes)
+            return join(self._slices.get(host, {}).values(), self._pods.by_address, self._nodes)
         entry = self._entries(host)[0][0]
-        pods = self._pods.values() if entry.selector else ()
+        pods = self._pods.by_address.values() if entry.selector else ()
         return endpoints_of(entry, host, pods, self._typed["WorkloadEntry"].values(), self._nodes)
 
     def _rejoin(self, host: str) -> Change:
@@ -338,6 +324,8 @@ class MeshIndex:
         """A delegate changes the roots that refer to it, and is none of its own (R19)."""
         for old in delegates.delegates_of(before) if before else ():
             self._roots_of[old].discard(key)
+            if not self._roots_of[old]:
+                del self._roots_of[old]
         for new in delegates.delegates_of(after) if after else ():
             self._roots_of.setdefault(new, set()).add(key)
         known: dict[Key, VirtualService] = self._typed["VirtualService"]

@@ -106,11 +106,15 @@ class Configuration:
             and not any(hosts.matches(pattern, host) for pattern in ruled for host in found.hosts)
         }
 
-    def keep_only(self, proxies: Iterable[Proxy]) -> None:
-        """Forget what is kept for proxies that are gone."""
-        wanted = {(proxy.address, proxy.id) for proxy in proxies}
-        self._inbound = {key: found for key, found in self._inbound.items() if key in wanted}
-        self._keys = {key: found for key, found in self._keys.items() if key[:2] in wanted}
+    def forget(self, proxy: Proxy) -> None:
+        """Drop what is kept for a proxy that is gone, but for the view: others may share it."""
+        self._inbound.pop((proxy.address, proxy.id), None)
+        self._keys.pop((proxy.address, proxy.id, proxy.namespace), None)
+
+    def keep_views(self, keys: Iterable[ViewKey]) -> None:
+        """Drop the views of which neither ``keys`` nor a proxy that is known names any."""
+        wanted = {*keys, *self._keys.values()}
+        self._views = {key: view for key, view in self._views.items() if key in wanted}
 
     def view(self, proxy: Proxy) -> View:
         """What the proxy shares with its namespace."""

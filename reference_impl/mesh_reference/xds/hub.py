@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mesh_reference.model.snapshot import Change
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SWEEP_SECONDS = 1.0
+"""So long after a stream has ended the views that nobody shares any more are dropped, for all that end until then."""
+
 
 class Hub:
     """Made with the first whole snapshot: before that nobody can be served."""
@@ -25,6 +30,9 @@ class Hub:
     def __init__(self, snapshot: MeshSnapshot, settings: Settings) -> None:
         self.configuration = Configuration(snapshot, settings)
         self._sessions: set[Session] = set()
+        self._streams_of: Counter[tuple[str, str]] = Counter()
+        """By address and id: a proxy that comes again may be there twice for a while."""
+        self._sweeping: asyncio.TimerHandle | None = None
 
     def publish(self, snapshot: MeshSnapshot, settings: Settings, change: Change, since: float) -> None:
         """Tell every stream. ``since``: the loop's time of the oldest event in it."""
@@ -45,12 +53,24 @@ class Hub:
 
     def add(self, session: Session) -> None:
         self._sessions.add(session)
+        self._streams_of[session.proxy.address, session.proxy.id] += 1
         metrics.CONNECTED.set(len(self._sessions))
 
     def remove(self, session: Session) -> None:
+        """Forget a stream that was added."""
+        whose = (session.proxy.address, session.proxy.id)
         self._sessions.discard(session)
-        self.configuration.keep_only(found.proxy for found in self._sessions)
+        self._streams_of[whose] -= 1
+        if not self._streams_of[whose]:
+            del self._streams_of[whose]
+            self.configuration.forget(session.proxy)
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
         metrics.CONNECTED.set(len(self._sessions))
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        self.configuration.keep_views(session.view_key for session in self._sessions)
 
     def close(self) -> None:
         """End every stream: the proxies keep what they have and look for another control plane."""

@@ -74,9 +74,9 @@ class Session:
         self._rewarmed: set[str] = set()
         """Changed clusters: they warm up anew, and may wait for their endpoints though those are the same."""
         self._in_flight: dict[str, tuple[str, ...]] = {}
-        """Nonce: virtual hosts of a response that is not answered yet."""
-        self._view_key = configuration.view_key(proxy)
-        self._view = configuration.view_of(self._view_key)
+        """Nonce: virtual hosts of a response that is not answered yet, in the order of responses."""
+        self.view_key = configuration.view_key(proxy)
+        self._view = configuration.view_of(self.view_key)
         self._own: Inbound = configuration.inbound(proxy)
         self._differing: Names | None = {}
         """By type, the names that the push under way has to look at; None = all."""
@@ -189,8 +189,7 @@ class Session:
             subscription.refused.update(names)
             return
         for half in (names[: len(names) // 2], names[len(names) // 2 :]):
-            found = self._configuration.named(VIRTUAL_HOST, self.proxy, half)
-            if found:
+            if found := self._configuration.named(VIRTUAL_HOST, self.proxy, half):
                 await self._send(subscription, found, (), {})
 
     async def _respond(self, subscription: Subscription, asked: Asked) -> None:
@@ -208,10 +207,8 @@ class Session:
             return
         for name in [name for name in hosts.sent if name.partition("/")[0] not in routes.names]:
             del hosts.sent[name]
-        if asked is not None:
-            found = self._view.virtual_hosts(sorted(asked.names))
-            if found:
-                await self._send(hosts, found, (), found)
+        if asked is not None and (found := self._view.virtual_hosts(sorted(asked.names))):
+            await self._send(hosts, found, (), found)
 
     async def _go_on(self) -> None:
         """Push as far as possible: the steps of the push under way, then the next one."""
@@ -230,13 +227,13 @@ class Session:
         self._configuration, self._next, self._change = configuration, None, Change()
         key, own = configuration.view_key(self.proxy), configuration.inbound(self.proxy)
         view = configuration.view_of(key)
-        differing = view.changed_since(self._view.version) if key == self._view_key and not change.full else None
+        differing = view.changed_since(self._view.version) if key == self.view_key and not change.full else None
         if differing is not None and own is not self._own:
             differing = dict(differing)
             for type_url in WHOLE_STATE:
                 names = frozenset((*self._own.of(type_url), *own.of(type_url)))
                 differing[type_url] = differing.get(type_url, frozenset()) | names
-        self._differing, self._view_key, self._view, self._own = differing, key, view, own
+        self._differing, self.view_key, self._view, self._own = differing, key, view, own
         self._steps.extend(
             step for concerned, step in self._plan if differing is None or not concerned.isdisjoint(differing)
         )
@@ -381,6 +378,8 @@ class Session:
         if removed and subscription.type_url == VIRTUAL_HOST:
             changed, removed = {**changed, **self._tombstones(subscription, removed)}, set()
         if subscription.type_url == VIRTUAL_HOST:
+            while self._in_flight and (oldest := next(iter(self._in_flight))) not in subscription.outstanding:
+                del self._in_flight[oldest]
             self._in_flight[nonce] = tuple(changed)
             subscription.refused.difference_update(changed)
         response = self.dialect.response(subscription.type_url, version, nonce, changed, removed, held)

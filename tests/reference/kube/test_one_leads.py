@@ -165,7 +165,7 @@ class Unserved(MemoryKube):
     looks = 0
     missing = "leases"
 
-    async def create(self, resource, obj):
+    async def create(self, _resource, _obj):
         self.looks += 1
         body = {"reason": "NotFound", "details": {"kind": self.missing}} if self.missing == "namespaces" else None
         raise NotFound("the server could not find the requested resource", status=404, body=body)

@@ -173,3 +173,16 @@ def test_a_stream_of_changes_becomes_few_updates_and_a_lone_one_comes_at_once() 
     streamed, lone = asyncio.run(play())
     assert streamed < 6
     assert lone < 0.15
+
+
+def test_an_address_that_a_host_network_pod_leaves_is_another_ones() -> None:
+    first, second = (pod(name, "172.18.0.2", {"app": name}, name) for name in ("first", "second"))
+    for one in (first, second):
+        one["spec"]["hostNetwork"] = True
+    index = index_of(service("node", "10.96.0.9"), first, second, endpoint_slice("node", ["172.18.0.2"]))
+    change = index.apply(resources.PODS, Event("delete", first))
+    assert index.snapshot().pods["172.18.0.2"].name == "second"
+    (endpoint,) = index.snapshot().endpoints["node.shop.svc.cluster.local"]
+    assert (endpoint.service_account, change.proxies) == ("second", {"172.18.0.2"})
+    index.apply(resources.PODS, Event("delete", second))
+    assert not index.snapshot().pods
