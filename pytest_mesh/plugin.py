@@ -231,10 +231,10 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def _check_suites(run: Run, items: list[pytest.Item]) -> None:
-    """Refuse a suite that is not whole; the hook is called only where a check was collected."""
+    """Refuse a suite that is not whole; the hook is called only where a check, or a test of a suite, was collected."""
     suites.refuse_unnamed(items)
     suites.refuse_orphans(run.config, items)
-    if any(feature_of(item) for item in items):
+    if any(feature_of(item) for item in items) or suites.holds_any(run.config, items):
         suites.refuse_misplaced(run.catalogues)
         if run.all_collected and not run.options.shard:
             suites.refuse_unproven(run.config, items, run.catalogues)

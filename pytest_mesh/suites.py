@@ -77,16 +77,22 @@ def refuse_orphans(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
 
     What compares two meshes judges neither of them, so it is a check of none.
     """
-    homes = [home for home, _, _ in registrants(config) if home is not None]
+    homes = _homes(config)
     orphans = [
         check_name(item)
         for item in items
         if is_mesh_test(item)
         and not feature_of(item)
         and item.get_closest_marker("mesh_differential") is None
-        and any(item.path.is_relative_to(home) for home in homes)
+        and _lies_in(item, homes)
     ]
     _refuse('in a suite, and a check of no feature (mark it mesh_feature("ID"))', orphans)
+
+
+def holds_any(config: pytest.Config, items: Iterable[pytest.Item]) -> bool:
+    """Whether a test lies in a suite."""
+    homes = _homes(config)
+    return any(_lies_in(item, homes) for item in items)
 
 
 def refuse_misplaced(found: Iterable[Catalogue]) -> None:
@@ -107,6 +113,14 @@ def refuse_unproven(config: pytest.Config, items: Sequence[pytest.Item], found: 
         if catalogue.home is not None and any(_covers(config, one, catalogue.home) for one in config.args):
             lacking = [one.id for one in catalogue.features if one.id not in proven]
             _refuse(f"features of {catalogue.file}: without a check", lacking)
+
+
+def _homes(config: pytest.Config) -> list[Path]:
+    return [home for home, _, _ in registrants(config) if home is not None]
+
+
+def _lies_in(item: pytest.Item, homes: Iterable[Path]) -> bool:
+    return any(item.path.is_relative_to(home) for home in homes)
 
 
 def _misplaced(features: Iterable[FeatureData]) -> Iterator[str]:

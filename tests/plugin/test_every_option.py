@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,14 @@ def test_the_error_to_be_found_and_the_seed_are_the_settings(project):
     shares = ("--mesh-split-delta=2.5", "--mesh-split-alpha=1e-9", "--mesh-split-beta=0.01", "--mesh-split-cap=900")
 
     assert project.run(*shares, "--mesh-seed=7").ret == 0
+
+
+def test_the_suite_of_this_project_keeps_what_was_given():
+    from mesh_conformance import conftest
+
+    given = MeshSettings(split_delta=2.5, alpha=1e-9, beta=0.01, split_cap=900, seed=7)
+
+    assert conftest.mesh_settings._fixture_function(given) == replace(given, mark_routes=True)
 
 
 def test_what_nobody_gave_of_a_share_is_as_the_test_has_it_by_itself(pytester):

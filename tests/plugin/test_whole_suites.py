@@ -74,7 +74,7 @@ def test_a_feature_in_no_profile_or_level_is_named_with_its_file(feature, said):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (ONE, "ERROR: features of */acme/conftest.py: without a check: Two"),
+        ("def test_plain(): pass\n", "ERROR: features of */acme/conftest.py: without a check: One; Two"),
         (
             ONE + TWO + ORPHAN,
             (
