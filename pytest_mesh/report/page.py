@@ -84,7 +84,8 @@ def shown(value: object) -> str:
 
 def facts(report: Json, read: Files = no_files) -> dict[str, Any]:
     """Give what the template shows."""
-    tests = [{**_check(one, read), "anchor": f"check-{number}"} for number, one in enumerate(report["tests"])]
+    drawn = _drawn(report["suite"])
+    tests = [{**_check(one, read, drawn), "anchor": f"check-{number}"} for number, one in enumerate(report["tests"])]
     verdicts = {one["verdict"] for one in tests}
     total = spent(one["evidence"] for one in report["tests"])
     pushes = [
@@ -131,7 +132,7 @@ def _profile(profile: Json, tests: list[Json]) -> Json:
     }
 
 
-def _check(one: Json, read: Files) -> Json:
+def _check(one: Json, read: Files, drawn: str) -> Json:
     evidence = one["evidence"]
     timeline = evidence.get("timeline")
     return {
@@ -141,9 +142,16 @@ def _check(one: Json, read: Files) -> Json:
         "timeline": plots.timeline(timeline) if isinstance(timeline, list) else "",
         "files": read(one["bundle"]) if one.get("bundle") else {},
         "message": one.get("message", ""),
-        "again": _again(one["id"]),
+        "again": f"{_again(one['id'])}{drawn}",
         "bundle": one.get("bundle", ""),
     }
+
+
+def _drawn(suite: Json) -> str:
+    """Give the options by which the same is generated again; empty where a run without any does so."""
+    seed = f" --mesh-seed={shlex.quote(str(suite['seed']))}" if suite.get("seed") else ""
+    profile = suite.get("hypothesisProfile", "ci")
+    return seed if profile == "ci" else f"{seed} --hypothesis-profile={shlex.quote(str(profile))}"
 
 
 def _again(check: str) -> str:

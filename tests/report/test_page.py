@@ -93,6 +93,13 @@ def test_a_failure_is_open_and_says_how_to_run_it_again():
     assert "pytest &#39;t::a[x]&#39;" in text
 
 
+def test_the_command_draws_what_the_run_drew():
+    data = report(check(verdict="failed"), exit_code=1)
+    data["suite"].update(seed=7, hypothesisProfile="nightly")
+
+    assert "pytest &#39;t::a[x]&#39; --mesh-seed=7 --hypothesis-profile=nightly</code>" in page.render(data)
+
+
 def test_the_page_counts_claims_as_the_report_does():
     text = page.render(report(check(evidence={"alpha": 2e-6, "claims": 2}), check("t::b", evidence={"alpha": 1e-6})))
 
