@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from aiohttp import web
 
-from mesh_reference import debug, mesh_config
+from mesh_reference import debug, mesh_config, tasks
 from mesh_reference.ca import roots, serving
 from mesh_reference.ca.authentication import Authenticator
 from mesh_reference.ca.impersonation import NodeProxies
@@ -98,9 +98,9 @@ class Istiod:
         authority = await _patiently(lambda: roots.load_or_create(self.kube, self.settings))
         self.store = MeshStore(self.kube, self.settings)
         own = ServerIdentity(authority, server_names(self.settings))
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             running = [
-                tasks.create_task(work, name=name)
+                group.create_task(work, name=name)
                 for name, work in (
                     ("watches", self.store.watch()),
                     ("mesh config", self._follow_mesh_config(base)),
@@ -109,7 +109,7 @@ class Istiod:
                 )
             ]
             try:
-                await self._open(stack, authority, own, tasks, running, stop)
+                await self._open(stack, authority, own, group, running, stop)
                 await stop.wait()
                 logger.info("stopping")
                 self.ready.clear()
@@ -125,16 +125,16 @@ class Istiod:
 
     async def _write_alone(self, authority: Succession) -> None:
         """What only one of several control planes may write."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(roots.distribute(self.kube, self.settings, authority), name="root distribution")
-            tasks.create_task(self._maintain_bundles(authority), name="webhook bundles")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(roots.distribute(self.kube, self.settings, authority), name="root distribution")
+            group.create_task(self._maintain_bundles(authority), name="webhook bundles")
 
     async def _open(
         self,
         stack: AsyncExitStack,
         authority: Succession,
         own: ServerIdentity,
-        tasks: asyncio.TaskGroup,
+        group: asyncio.TaskGroup,
         running: list[asyncio.Task[None]],
         stop: asyncio.Event,
     ) -> None:
@@ -161,7 +161,7 @@ class Istiod:
         if first is None:
             return
         self.hub = Hub(first.snapshot, self.settings)
-        running.append(tasks.create_task(self._push(updates, self.hub), name="push"))
+        running.append(group.create_task(self._push(updates, self.hub), name="push"))
         await self._open_grpc(stack, authority, authenticator, own)
         self.ready.set()
         logger.info("ready: %s", self.ports)
@@ -178,12 +178,12 @@ class Istiod:
         nodes = NodeProxies(self.kube, trusted) if trusted else None
         servers = [plain, secure]
         for server in servers:
-            serving.register(server, authority, authenticator, self.settings, nodes=nodes)
+            serving.register(server, authority, authenticator, nodes=nodes)
         host = self.settings.listen_host
         if self.settings.certificate_port is not None:
             # A port of its own: Python's gRPC asks everybody for a certificate, or nobody.
             mutual = grpc.aio.server(options=options)
-            serving.register(mutual, authority, authenticator, self.settings, client_certificates=True, nodes=nodes)
+            serving.register(mutual, authority, authenticator, client_certificates=True, nodes=nodes)
             address = f"{host}:{self.settings.certificate_port}"
             self.ports.certificates = mutual.add_secure_port(address, own.grpc_credentials(client_certificates=True))
             servers.append(mutual)
@@ -203,12 +203,10 @@ class Istiod:
             following = asyncio.create_task(authority.newer_than(current))
             try:
                 await asyncio.wait({maintaining, following}, return_when=asyncio.FIRST_COMPLETED)
-                if maintaining.done():
-                    await maintaining
-                current = following.result()
+                if following.done():
+                    current = following.result()
             finally:
-                maintaining.cancel()
-                following.cancel()
+                await tasks.end(maintaining, following)
 
     async def _push(self, updates: AsyncIterator[Update], hub: Hub) -> None:
         async for update in updates:
@@ -234,7 +232,10 @@ class Istiod:
         name = mesh_config.CONFIG_MAP + bundles.suffix(base.revision)
         stream = self.kube.watch(CONFIG_MAPS, base.root_namespace, field_selector=f"metadata.name={name}")
         async for event in stream:
-            if event.kind != "upsert" or event.object["metadata"]["name"] != name:
+            if event.kind == "synced" or event.object["metadata"]["name"] != name:
+                continue
+            if event.kind == "delete":
+                logger.warning("ConfigMap %s/%s is gone: the mesh config stays as it was", base.root_namespace, name)
                 continue
             try:
                 found = _parse(event.object)
@@ -298,8 +299,7 @@ async def _first_of(update: Any, stop: asyncio.Event) -> Update | None:
         found: Update | None = waiting.result() if waiting.done() else None
         return found
     finally:
-        waiting.cancel()
-        stopping.cancel()
+        await tasks.end(waiting, stopping)
 
 
 @asynccontextmanager

@@ -60,7 +60,7 @@ async def main(algorithm: Any, review_seconds: float) -> None:
     authority = Authority.create("cluster.local", now=datetime.now(UTC), algorithm=algorithm)
     tokens, settings = Tokens(review_seconds), Settings()
     server = grpc.aio.server(options=GRPC_OPTIONS)
-    serving.register(server, Succession(authority), Authenticator(tokens, settings), settings)
+    serving.register(server, Succession(authority), Authenticator(tokens, settings))
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)  # noqa: T201
     await server.start()
     loop = asyncio.get_running_loop()

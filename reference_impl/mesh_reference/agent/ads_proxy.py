@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
+from mesh_reference import tasks
 from mesh_reference.agent.environment import AgentError
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ class _Joined:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
+        await tasks.end(self._reader)
 
     def add(self, message: bytes) -> None:
         """The agent's own word."""

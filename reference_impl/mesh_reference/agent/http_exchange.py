@@ -14,13 +14,16 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mesh_reference.agent import connections
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 logger = logging.getLogger(__name__)
 
 READ_SECONDS = 10.0
-MAX_HEAD_BYTES = 64 * 1024
+_PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
+"""Applications may answer with a status that has no name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ async def serve(
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             peer = writer.get_extra_info("peername") or ("",)
             answer = await _handled(_parsed(head, str(peer[0])), handler)
-            reason = http.HTTPStatus(answer.status).phrase
+            reason = _PHRASES.get(answer.status, "")
             writer.write(
                 f"HTTP/1.1 {answer.status} {reason}\r\ncontent-type: {answer.content_type}\r\n"
                 f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n".encode()
@@ -67,11 +70,8 @@ async def serve(
             await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
             logger.debug("a connection to %s:%d ended early: %r", host, port, error)
-        finally:
-            writer.close()
 
-    server = await asyncio.start_server(connected, host, port, limit=MAX_HEAD_BYTES)
-    async with server:
+    async with connections.listening(connected, host, port) as server:
         yield server
 
 

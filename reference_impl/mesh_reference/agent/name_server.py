@@ -14,7 +14,9 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from dnslib import AAAA, CLASS, CNAME, EDNS0, QTYPE, RCODE, RR, A, DNSError, DNSRecord
+from google.protobuf.message import DecodeError
 
+from mesh_reference.agent import connections
 from mesh_reference.agent.name_lookup import Lookup, Place, addresses_of
 from mesh_reference.name_table import NameTable
 
@@ -27,6 +29,8 @@ ADDRESS, PORT = "127.0.0.1", 15053
 TTL_SECONDS = 30
 UPSTREAM_SECONDS = 5.0
 """For each of the pod's DNS servers."""
+IDLE_SECONDS = 30.0
+"""A TCP connection whose next question, or whose taking of an answer, lasts longer is closed."""
 MAX_OPEN = 1024
 """Questions by UDP that may wait for an answer; what comes beyond that is dropped, as a full socket would."""
 PLAIN_LIMIT = 512
@@ -49,7 +53,7 @@ class NameServer:
         """A NameTable's bytes; ValueError when they are none."""
         try:
             read = NameTable.FromString(table)
-        except Exception as error:  # protobuf's DecodeError has no one home
+        except DecodeError as error:
             raise ValueError(f"not a NameTable: {error}") from error
         self._lookup = Lookup(read, self._place)
         logger.info("names: %d in the table", len(read.table))
@@ -62,9 +66,8 @@ class NameServer:
     async def serve(self, host: str = ADDRESS, port: int = PORT) -> AsyncIterator[int]:
         """Answer while the context lasts; gives the port."""
         loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(self._by_stream, host, port)
-        port = server.sockets[0].getsockname()[1]
-        async with server:
+        async with connections.listening(self._by_stream, host, port) as server:
+            port = server.sockets[0].getsockname()[1]
             datagrams = _Datagrams(self._by_datagram)
             transport, _ = await loop.create_datagram_endpoint(lambda: datagrams, local_addr=(host, port))
             try:
@@ -87,18 +90,18 @@ class NameServer:
         """The questions of one TCP connection, each with two bytes of length before it."""
         try:
             while True:
-                data = await _framed(reader)
+                async with asyncio.timeout(IDLE_SECONDS):
+                    data = await _framed(reader)
                 question = _parsed(data)
                 if question is None:
                     return
                 answer = self._own_answer(question)
                 packed = await self._ask(data, self._by_tcp) or _failure(question) if answer is None else answer.pack()
                 writer.write(len(packed).to_bytes(2, "big") + packed)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             return
-        finally:
-            writer.close()
 
     def _own_answer(self, question: DNSRecord) -> DNSRecord | None:
         """What the mesh says; None when others have to be asked."""

@@ -138,7 +138,6 @@ def register(
     server: grpc.aio.Server,
     signer: authority.Authority | Succession,
     authenticator: authentication.Authenticator,
-    settings: object,  # noqa: ARG001 - part of the seam; the service has no settings of its own
     *,
     client_certificates: bool = False,
     nodes: NodeProxies | None = None,

@@ -40,6 +40,7 @@ async def get(kube: Kube, namespace: str, pod: str, port: int, path: str) -> byt
 
 async def _exchange(kube: Kube, path: str, port: int, asked: bytes) -> bytes:
     received: dict[int, bytearray] = {_DATA: bytearray(), _ERROR: bytearray()}
+    whole: int | None = None
     async with kube.websocket(path, {"ports": str(port)}, PROTOCOL, SECONDS) as socket:
         await socket.send_bytes(bytes([_DATA]) + asked)
         async for message in socket:
@@ -48,19 +49,21 @@ async def _exchange(kube: Kube, path: str, port: int, asked: bytes) -> bytes:
             received.setdefault(message.data[0], bytearray()).extend(message.data[1:])
             if len(received[_ERROR]) > 2:
                 raise OSError(received[_ERROR][2:].decode(errors="replace").strip())
-            if _complete(bytes(received[_DATA][2:])):
+            if whole is None:
+                whole = _length(received[_DATA])
+            if whole is not None and len(received[_DATA]) >= whole:
                 break
     return bytes(received[_DATA][2:])  # the first two bytes of a channel name the port
 
 
-def _complete(data: bytes) -> bool:
-    """Whether a response with a length is there in full: then nobody waits for the other side to close."""
-    head, blank, body = data.partition(b"\r\n\r\n")
-    for line in head.split(b"\r\n")[1:] if blank else ():
+def _length(data: bytearray) -> int | None:
+    """How many bytes a response that tells it has with its head: then nobody waits for the other side to close."""
+    end = data.find(b"\r\n\r\n", 2)
+    for line in data[2:end].split(b"\r\n")[1:] if end >= 0 else ():
         name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length":
-            return len(body) >= int(value)
-    return False
+        if name.strip().lower() == b"content-length" and value.strip().isdigit():
+            return end + 4 + int(value)
+    return None
 
 
 class _Held:

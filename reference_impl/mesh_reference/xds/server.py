@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import grpc
 from google.protobuf import json_format
 
+from mesh_reference import tasks
 from mesh_reference.ca.authentication import REFUSAL, AuthenticationError
 from mesh_reference.model.proxies import Proxy, UnknownNode, read_node
 from mesh_reference.xds import status_streams
@@ -84,9 +85,9 @@ class _Service:
             except TimeoutError:
                 logger.warning("%s took nothing for %.0f s: cut off", proxy.id, limits.send_timeout)
             finally:
-                reader.cancel()
                 self._hub.remove(session)
                 logger.info("%s disconnected from %s", proxy.id, context.peer())
+                await tasks.end(reader)
             if writer.stalled:
                 # The status waits behind the response that is not taken: nobody here waits for it.
                 with contextlib.suppress(TimeoutError):

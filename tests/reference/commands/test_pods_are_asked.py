@@ -115,3 +115,11 @@ def test_what_goes_wrong_is_told_with_pod_port_and_path(tmp_path: Path, talk: Ta
     with pytest.raises(ApiFailure) as caught:
         ask(tmp_path, talk, pod)
     assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("length", [b"many", b"-1", b""])
+def test_a_length_that_is_none_is_the_end_of_the_connection(tmp_path: Path, length: bytes) -> None:
+    async def talk(socket: web.WebSocketResponse, _asked: bytes) -> None:
+        await answer(socket, b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n", b"{", b"}")
+
+    assert ask(tmp_path, talk)[0] == b"{}"

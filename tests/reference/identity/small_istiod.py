@@ -104,7 +104,7 @@ async def main(directory: Path) -> None:
     (directory / "root-cert.pem").write_text(signer.root_pem)
     server = grpc.aio.server()
     settings = SimpleNamespace(cluster_id="Kubernetes")
-    serving.register(server, signer, Authenticator(Tokens(), settings), settings)
+    serving.register(server, signer, Authenticator(Tokens(), settings))
     handler = grpc.stream_stream_rpc_method_handler(
         delta,
         request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,

@@ -103,7 +103,7 @@ def test_over_a_real_connection_the_certificate_goes_before_the_token(tokens, se
         now = datetime.now(UTC)
         signer = authority.Authority.create("cluster.local", now=now)
         server = grpc.aio.server()
-        serving.register(server, signer, Authenticator(tokens, settings), settings, client_certificates=True)
+        serving.register(server, signer, Authenticator(tokens, settings), client_certificates=True)
         credentials = ServerIdentity(Succession(signer), ["localhost"]).grpc_credentials(client_certificates=True)
         port = server.add_secure_port("localhost:0", credentials)
         await server.start()

@@ -28,7 +28,7 @@ GOOD = (("authorization", "Bearer good"),)
 async def service(tokens, settings, signer=None, **options):
     signer = signer or authority.Authority.create("cluster.local", now=datetime.now(UTC))
     server = grpc.aio.server()
-    serving.register(server, signer, Authenticator(tokens, settings, cache_seconds=0), settings, **options)
+    serving.register(server, signer, Authenticator(tokens, settings, cache_seconds=0), **options)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

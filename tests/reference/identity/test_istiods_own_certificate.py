@@ -41,7 +41,7 @@ def test_grpc_clients_of_each_step_are_served_without_a_restart(make, tokens, se
         live = succession.Succession(make("old", "old"))
         own = ServerIdentity(live, ["localhost"])
         server = grpc.aio.server()
-        serving.register(server, live, Authenticator(tokens, settings), settings)
+        serving.register(server, live, Authenticator(tokens, settings))
         port = server.add_secure_port("localhost:0", own.grpc_credentials())
         await server.start()
         following = asyncio.create_task(own.follow())
