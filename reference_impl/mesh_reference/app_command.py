@@ -135,14 +135,17 @@ def command(
 ) -> None:
     """Run the control plane: Pilot, Citadel, Galley and the injector in one process.
 
-    It watches Services, EndpointSlices, Pods, VirtualServices, DestinationRules and
-    PeerAuthentications, and tells every connected Envoy what follows from them. A port of 0 takes
-    any free one; the log names them all once /ready answers 200.
+    It watches Services, EndpointSlices, Pods, Nodes, VirtualServices, DestinationRules, Gateways,
+    ServiceEntries, WorkloadEntries, Sidecars, PeerAuthentications and AuthorizationPolicies, and tells
+    every connected Envoy what follows from them. A port of 0 takes any free one; the log names them all
+    once /ready answers 200.
 
     `refmesh manifests | kubectl apply -f -` installs it into a cluster. Its HTTP port shows under /debug who is in step
     and what each proxy is told.
 
-    Environment besides: ENABLE_NATIVE_SIDECARS (true, false, auto) and PROXY_IMAGE, for the injector.
+    Environment besides: ENABLE_NATIVE_SIDECARS (true, false, auto) and PROXY_IMAGE, for the injector;
+    CA_TRUSTED_NODE_ACCOUNTS (namespace/name, with commas between them): accounts of node proxies, which
+    may ask for the certificates of their node's pods.
     The mesh config is ConfigMap istio, key mesh, in the root namespace; changes are followed.
     """
     log_lines.configure(log_level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,9 @@ _PLAIN = (
     "enableNamespacesByDefault",
 )
 _PREFIXES = ("meshConfig.", "env.")
+_NAMED = ("revision", "namespace")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
 @click.command(
@@ -69,7 +73,7 @@ def _installation(choices: tuple[str, ...]) -> manifests.Installation:
         if not equals:
             raise click.BadParameter(f"{choice!r}: want KEY=VALUE", param_hint="--set")
         if key in _PLAIN:
-            plain[key] = value
+            plain[key] = _checked(key, value)
         elif key.startswith("env."):
             environment[key.removeprefix("env.")] = value
         elif key.startswith("meshConfig."):
@@ -85,9 +89,23 @@ def _installation(choices: tuple[str, ...]) -> manifests.Installation:
         inject_by_default=_by_default(plain),
     )
     for field, key in (("image", "image"), ("proxy_image", "proxyImage"), ("image_pull_policy", "imagePullPolicy")):
-        if plain.get(key):
+        if key in plain:
             installation = replace(installation, **{field: plain[key]})  # type: ignore[arg-type]
     return installation
+
+
+def _checked(key: str, value: str) -> str:
+    """The value, when such a setting may have it."""
+    wanted = ""
+    if not value.strip():
+        wanted = "a value; leave it away for the default"
+    elif key in _NAMED and not _NAME.fullmatch(value):
+        wanted = "a DNS label: lower-case letters, digits and '-', 63 at most, a letter or digit at both ends"
+    elif key == "imagePullPolicy" and value not in _PULL_POLICIES:
+        wanted = " or ".join((", ".join(_PULL_POLICIES[:-1]), _PULL_POLICIES[-1]))
+    if wanted:
+        raise click.BadParameter(f"{key}={value}: want {wanted}", param_hint="--set")
+    return value
 
 
 def _settings(plain: dict[str, str]) -> Settings:
@@ -147,7 +165,7 @@ def _indexed(part: str, path: list[str]) -> tuple[str, int | None]:
 def _scalar(value: str) -> Any:
     if value in {"true", "false"}:
         return value == "true"
-    return int(value) if value.lstrip("-").isascii() and value.lstrip("-").isdigit() else value
+    return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value) else value
 
 
 def _unknown(key: str) -> str:

@@ -63,11 +63,13 @@ class MeshConfigError(MeshError):
 
 
 def parse_mesh_config(text: str, source: str = "ConfigMap istio, key mesh") -> Json:
-    """The mesh config as plain data, shape checked; empty text gives an empty one. Raises `MeshConfigError`."""
+    """The mesh config as plain data, shape checked; no document gives an empty one. Raises `MeshConfigError`."""
     try:
         found = documents.load_all(text, source)
     except documents.DocumentError as problem:
         raise MeshConfigError(f"not YAML: {problem}") from problem
+    if len(found) > 1:
+        raise MeshConfigError(f"{source}: line {found[1].line}: a second document; the mesh config is one")
     return check_mesh_config(found[0].value, source) if found else {}
 
 

@@ -17,7 +17,12 @@ class OutboundPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of one control plane. Defaults are Istio's; durations are seconds."""
+    """Settings of one control plane; durations are seconds.
+
+    Defaults are Istio's, but for the debounce (Istio waits 100 ms and up to 10 s: here a push costs so little that a
+    change need not wait, and only a stream of changes is gathered), the access log (Istio writes none unless asked: here
+    a failure's evidence has it), and the bounds that Istio lacks (``shutdown_grace``, ``max_streams``, ``send_timeout``).
+    """
 
     root_namespace: str = "istio-system"
     service_name: str = "istiod"

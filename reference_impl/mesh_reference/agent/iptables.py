@@ -9,7 +9,6 @@ from __future__ import annotations
 from mesh_reference.agent import dns_rules, nat_rules, tproxy_rules
 from mesh_reference.agent.capture import Capture, check
 
-TABLES = ("nat", "mangle", "raw")
 CHAINS = {"nat": (*nat_rules.CHAINS, nat_rules.DNS_CHAIN), "mangle": tproxy_rules.CHAINS, "raw": dns_rules.CHAINS}
 _HOOKS = ("-A PREROUTING ", "-A OUTPUT ")
 

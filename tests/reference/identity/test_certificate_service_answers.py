@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from google.protobuf import struct_pb2
 
 from mesh_reference.ca import authority, metrics, serving, succession
-from mesh_reference.ca.authentication import Authenticator
+from mesh_reference.ca.authentication import AuthenticationError, Authenticator
 from mesh_reference.ca.certificate_service_pb2 import IstioCertificateRequest, IstioCertificateResponse
 from mesh_reference.ca.rates import Rates
 
@@ -310,7 +310,7 @@ def test_an_accepted_token_is_remembered_for_the_given_time_only(tokens, setting
         assert tokens.reviews == 1
         clock[0] = 1.1
         tokens.status.clear()  # its pod is gone
-        with pytest.raises(Exception, match="not valid"):
+        with pytest.raises(AuthenticationError, match="not valid"):
             await authenticator.authenticate(GOOD)
         assert tokens.reviews == 2
 

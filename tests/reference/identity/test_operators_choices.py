@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "xds"))
+
 import pytest
+from memory_kube import MemoryKube
 
 from mesh_reference import app, mesh_config
 from mesh_reference.errors import MeshError
@@ -29,3 +36,25 @@ def test_nobody_may_ask_for_others_unless_the_operator_names_them():
 def test_an_account_that_is_none_stops_the_start(text):
     with pytest.raises(MeshError, match="is not namespace/name"):
         app.trusted_node_accounts({"CA_TRUSTED_NODE_ACCOUNTS": text})
+
+
+def test_a_mesh_config_that_is_deleted_stays_as_it_was_and_that_is_told(caplog):
+    async def run() -> app.Istiod:
+        kube = MemoryKube({
+            "kind": "ConfigMap",
+            "metadata": {"name": "istio", "namespace": "istio-system"},
+            "data": {"mesh": "enableAutoMtls: false\n"},
+        })  # fmt: skip
+        istiod = app.Istiod(kube=kube, settings=Settings())
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            following = group.create_task(istiod._follow_mesh_config(Settings()))
+            while istiod.settings.auto_mtls:  # noqa: ASYNC110  nothing tells of it
+                await asyncio.sleep(0.001)
+            kube.remove("ConfigMap", "istio", "istio-system")
+            while "is gone" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            following.cancel()
+        return istiod
+
+    assert not asyncio.run(run()).settings.auto_mtls
+    assert "ConfigMap istio-system/istio is gone: the mesh config stays as it was" in caplog.text

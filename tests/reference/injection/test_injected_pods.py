@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mesh_reference import documents
+from mesh_reference.injection.annotations import AnnotationError
 from mesh_reference.injection.injector import inject
 from mesh_reference.injection.owner import Workload, owner_of
 from mesh_reference.injection.settings import InjectionSettings
@@ -276,7 +277,7 @@ def test_metrics_stay_where_the_pod_wants_no_merging(annotations: dict[str, str]
 def test_a_metrics_port_that_the_proxy_itself_uses_is_refused() -> None:  # IC17 IM9
     pod = pod_of(PROBED)
     pod["metadata"]["annotations"]["prometheus.io/port"] = "15090"
-    with pytest.raises(Exception, match="port 15090 is reserved for Istio"):
+    with pytest.raises(AnnotationError, match="port 15090 is reserved for Istio"):
         inject(pod, "shop", InjectionSettings())
 
 

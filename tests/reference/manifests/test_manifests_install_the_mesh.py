@@ -202,3 +202,29 @@ def test_a_list_is_filled_from_its_beginning(key: str) -> None:
     result = CliRunner().invoke(main, ["manifests", "--set", f"meshConfig.{key}=b"])
     assert result.exit_code == 2
     assert "discoverySelectors" in result.output
+
+
+@pytest.mark.parametrize(
+    ("choice", "wanted"),
+    [
+        ("image=", "want a value"),
+        ("trustDomain= ", "want a value"),
+        ("imagePullPolicy=Anything", "want Always, IfNotPresent or Never"),
+        ("namespace=No_Such", "want a DNS label"),
+        ("revision=-a", "want a DNS label"),
+    ],
+)
+def test_a_value_that_a_setting_cannot_have_is_refused(choice: str, wanted: str) -> None:
+    result = CliRunner().invoke(main, ["manifests", "--set", choice])
+    assert result.exit_code == 2
+    assert f"{choice}: {wanted}" in " ".join(result.stderr.split())
+
+
+def test_what_only_looks_like_a_number_is_text() -> None:
+    objects = printed("--set", "meshConfig.accessLogFile=--5")
+    assert mesh_config.parse_mesh_config(one(objects, "ConfigMap")["data"]["mesh"])["accessLogFile"] == "--5"
+
+
+def test_a_mesh_config_of_several_documents_is_refused() -> None:
+    with pytest.raises(mesh_config.MeshConfigError, match="line 4: a second document"):
+        mesh_config.parse_mesh_config("---\nenableAutoMtls: true\n---\nenableAutoMtls: false\n")

@@ -6,7 +6,6 @@ Not among the quick tests: it brings up the embedded cluster. ``make validation-
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from refusals import agrees, said
 
 SERVED = {vector.bad["metadata"]["name"]: vector for vector in all_vectors() if vector.rule != "unknown-kind"}
-NAMED = re.compile(r"v\d+-bad|a\.b")
 
 
 def agreement(vector: Vector, message: str) -> str:
