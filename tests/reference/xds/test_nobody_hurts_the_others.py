@@ -15,6 +15,7 @@ from memory_kube import MemoryKube, service
 from mesh_reference.app import Istiod
 from mesh_reference.xds.configuration import Configuration
 from mesh_reference.xds.resources import CLUSTER, ENDPOINT
+from mesh_reference.xds.session import Session
 
 
 def test_a_request_that_is_too_large_ends_its_own_stream_only() -> None:
@@ -69,6 +70,27 @@ def test_a_proxy_that_does_not_read_is_cut_off() -> None:
             assert await is_served(channel)
 
     play(script, replace(PORTS, send_timeout=0.2))
+
+
+def test_an_error_while_requests_are_read_ends_their_stream_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    receive = Session.receive
+
+    async def fails(self: Session, request: object) -> None:
+        if "bad" in getattr(request, "resource_names", ()):
+            raise LookupError("no such thing")
+        await receive(self, request)
+
+    monkeypatch.setattr(Session, "receive", fails)
+
+    async def script(_kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel)
+        await client.ask(CLUSTER, NODE)
+        await client.read()
+        await client.ask(ENDPOINT, resource_names=["bad"])
+        assert await ends_with(client) is grpc.StatusCode.UNKNOWN
+        assert await is_served(channel)
+
+    play(script)
 
 
 def test_streams_beyond_the_limit_are_refused() -> None:
