@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import matrix
 import patching
+import reasons
 import running
 
 PAGE = running.ROOT / "docs" / "mutants.md"
@@ -23,6 +25,20 @@ _LAYERS = {
     "harness": "Of the harness itself",
 }
 
+_ON_TIME = (
+    "Each mutant has a cluster of its own: what a broken control plane wrote (roots, patches, leaves, routes) must not be there when the next",
+    f"one is judged. That is some 4 s of each mutant's time; a check that waits for what never comes takes more than {matrix.LONG_SECONDS:.0f} s all the same.",
+)
+_BEHIND = (
+    "`python tests/mutants/matrix.py --layer proxy --behind FILE` puts the mutating proxy before another mesh than the reference, by its",
+    "implementation file: one that prints its manifests (`install.manifests_command`), names the Secret of its authority",
+    "(`identity.root_secret`) and has one Service with port 15012. What cannot be had of a mesh is listed as `not run: reason`, and so is a mutant",
+    "whose checks do not look there (not applicable, skipped, or a broken machine). The exit code is 1 when one survives, and 10 when none does",
+    "and not all ran.",
+    "",
+)
+_WORDS = {reasons.NOT_CONVERGED, reasons.FIXTURE}
+
 Results = Mapping[str, running.Run]
 
 
@@ -30,8 +46,8 @@ def page(catalogue: Mapping[str, patching.Mutant], results: Results, ran: str) -
     """Give the page; ``ran`` says when and where the results were had."""
     mutants = list(catalogue.values())
     wanted = [one for one in mutants if not one.equivalent]
-    killed = [one for one in wanted if one.id in results and not matrix.survivors(one, results[one.id])]
-    unrun = [one for one in wanted if one.id not in results]
+    unrun = [one for one in wanted if one.id not in results or matrix.not_run(one, results[one.id])]
+    killed = [one for one in wanted if one not in unrun and not matrix.survivors(one, results[one.id])]
     survive = len(wanted) - len(killed) - len(unrun)
     lines = [
         "# Broken meshes: what the suite finds",
@@ -43,7 +59,12 @@ def page(catalogue: Mapping[str, patching.Mutant], results: Results, ran: str) -
         f"run then; {len(mutants) - len(wanted)} equivalent. Each mutant runs the checks that it is declared to be killed by",
         "(`make mutants`), or the whole suite (`--full`; a seventh of them each night). A check that no mutant kills fails the target.",
         "",
+        *_kinds(killed, results),
         *_pushes(wanted, results),
+        *_ON_TIME,
+        f"{sum(run.seconds > matrix.LONG_SECONDS for run in results.values())} of {len(results)} took longer than that then.",
+        "",
+        *_BEHIND,
     ]
     for layer, title in _LAYERS.items():
         lines += [f"## {title}", "", "| mutant | row | what is wrong | killed by | s |", "|---|---|---|---|---|"]
@@ -59,6 +80,35 @@ def page(catalogue: Mapping[str, patching.Mutant], results: Results, ran: str) -
         if one.equivalent:
             lines.append(f"| `{one.id}` | {one.says} | {one.equivalent} | {_checks(one.spares)} |")
     return "\n".join([*lines, ""])
+
+
+def _kinds(killed: Sequence[patching.Mutant], results: Results) -> list[str]:
+    """Tell how many failures were of which kind; runs of the project's own tests are not counted."""
+    failed = [
+        (one.id, results[one.id].kinds.get(check, reasons.ASSERTION))
+        for one in killed
+        if one.layer != "harness"
+        for check, verdict in results[one.id].verdicts.items()
+        if verdict == "failed"
+    ]
+    if not failed:
+        return []
+    counts = Counter(kind for _, kind in failed)
+    by = {kind: sorted({name for name, of in failed if of == kind}) for kind in counts}
+    others = [
+        f"{counts[kind]} {kind} ({_names(by[kind])})" for kind in sorted(set(counts) - {reasons.ASSERTION, *_WORDS})
+    ]
+    lines = [
+        f"Whatever the reason, a declared check that fails kills its mutant. Of {len(failed)} such failures of the suite {counts[reasons.ASSERTION]} are",
+        f"assertions of what a check saw. {counts[reasons.NOT_CONVERGED]} are marked *not converged*: the check waited for what a right mesh does, said what, and it never",
+        f"came, which is the mutant's own fault ({_names(by.get(reasons.NOT_CONVERGED, []))}).",
+        f"{counts[reasons.FIXTURE]} are marked *fixture*: the workloads never stood, so the check's own lines did not run ({_names(by.get(reasons.FIXTURE, []))}).",
+    ]
+    return [*lines, *([f"And of other exceptions: {'; '.join(others)}."] if others else []), ""]
+
+
+def _names(mutants: Sequence[str]) -> str:
+    return ", ".join(f"`{one}`" for one in mutants) or "none"
 
 
 def _pushes(wanted: Sequence[patching.Mutant], results: Results) -> list[str]:
@@ -81,15 +131,21 @@ def _row(one: patching.Mutant, run: running.Run | None) -> str:
     seed = f" ({one.seed})" if one.seed else ""
     if run is None:
         return f"| `{one.id}` | {one.row} | {one.says}{seed} | not run: {_checks(one.kills)} | |"
+    if why := matrix.not_run(one, run):
+        return f"| `{one.id}` | {one.row} | {one.says}{seed} | not run: {why} | |"
     failed = [check for check, verdict in run.verdicts.items() if verdict == "failed"]
     alive = matrix.survivors(one, run)
-    word = f"survives {_checks(one.kills)}" if alive else _checks(failed)
+    word = f"survives {_checks(one.kills)}" if alive else _checks(failed, run.kinds)
     return f"| `{one.id}` | {one.row} | {one.says}{seed} | {word} | {run.seconds:.0f} |"
 
 
-def _checks(checks: Sequence[str]) -> str:
-    shown = [check.partition("::")[2].removeprefix("test_").replace("|", "\\|") for check in checks]
-    return ", ".join(f"`{one}`" for one in shown)
+def _checks(checks: Sequence[str], kinds: Mapping[str, str] | None = None) -> str:
+    told = []
+    for check in checks:
+        kind = (kinds or {}).get(check, reasons.ASSERTION)
+        name = check.partition("::")[2].removeprefix("test_").replace("|", "\\|")
+        told.append(f"`{name}`" + ("" if kind == reasons.ASSERTION else f" (*{kind}*)"))
+    return ", ".join(told)
 
 
 def read(path: Path) -> dict[str, running.Run]:
