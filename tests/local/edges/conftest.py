@@ -27,7 +27,7 @@ from pytest_mesh.clusters.local.races import first_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from admitting import CONFIG_MAPS, HOOKS, NAMESPACES, PODS, ROUTES_BETA, ROUTES_V1
+from admission_asked import CONFIG_MAPS, HOOKS, NAMESPACES, PODS, ROUTES_BETA, ROUTES_V1
 
 
 class FakeKubelet:

@@ -13,7 +13,7 @@ from pytest_mesh.clusters.local.apiserver.podaccounts import MOUNT_PATH
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from admitting import (
+from admission_asked import (
     ALL,
     HOOKS,
     NAMESPACES,

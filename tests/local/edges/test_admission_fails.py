@@ -17,7 +17,7 @@ from pytest_mesh.clusters.local.apiserver.webhooks import matching
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from admitting import Hook, add_label, admit, allow, config_map, denying, with_hook
+from admission_asked import Hook, add_label, admit, allow, config_map, denying, with_hook
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ V2_ONLY = {"x-version": "v2"}
 
 @pytest.mark.mesh_feature("VSGrpc")
 def test_a_grpc_call_is_routed_by_its_metadata_and_its_status_comes_back(caller: Client) -> None:
-    answers = _sent(caller, GRPC, 20, headers=V2_ONLY)
+    answers = _sent(caller, GRPC, 20, headers=V2_ONLY, reuse=False)
     assert _versions(answers) == {"v2": 20}, f"of 20 calls with x-version: v2 {_versions(answers)} were answered"
     first = answers[0]
     assert first.headers.get("grpc-status") == "0", f"grpc-status is {first.headers.get('grpc-status')}, expected 0"

@@ -83,7 +83,7 @@ class PodWorker:
             "annotations"
         ) != self.pod["metadata"].get("annotations")
         limited = pod["spec"].get("activeDeadlineSeconds") != self.pod["spec"].get("activeDeadlineSeconds")
-        self.pod = pod
+        self.pod = self._addressed(pod)
         if limited:
             self._set_deadline()
         if changed:
@@ -222,14 +222,16 @@ class PodWorker:
                 self._parts.events.record(self.pod, "Warning", "FailedCreatePodSandBox", message)
             await asyncio.sleep(_RETRY_SECONDS)
         self.address = address
-        status = {
-            **(self.pod.get("status") or {}),
-            "podIP": address,
-            "podIPs": [{"ip": address}],
-            "hostIP": NODE_ADDRESS,
-        }
-        self.pod = {**self.pod, "status": {**status, "hostIPs": [{"ip": NODE_ADDRESS}]}}
+        self.pod = self._addressed(self.pod)
         self.changed()
+
+    def _addressed(self, pod: Json) -> Json:
+        """Give the Pod with its addresses: an object that was read before they were told must not take them back."""
+        if not self.address:
+            return pod
+        own = {"podIP": self.address, "podIPs": [{"ip": self.address}]}
+        node = {"hostIP": NODE_ADDRESS, "hostIPs": [{"ip": NODE_ADDRESS}]}
+        return {**pod, "status": {**(pod.get("status") or {}), **own, **node}}
 
     async def _mount(self) -> None:
         reported = ""
