@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pytest_mesh.oracle.errors import Unsupported
-from pytest_mesh.oracle.model import MESH, Sidecar, Source, VirtualService, World, exported
+from pytest_mesh.oracle.model import MESH, Service, Sidecar, Source, VirtualService, World, exported
 from pytest_mesh.oracle.names import covers
 from pytest_mesh.oracle.outcomes import Step
 
@@ -14,8 +14,15 @@ from pytest_mesh.oracle.outcomes import Step
 def scoped(world: World, source: Source, steps: list[Step]) -> World:
     """Give the world as a client's proxy has it; tells which Sidecar decides."""
     services = tuple(one for one in world.services if exported(one.export_to, one.namespace, source.namespace))
-    seen = replace(world, services=services, named=world.services)
+    # Where the route's client has the Service in its own namespace, exportTo is not asked (B13).
+    hidden = [one for one in world.services if one not in services and one.namespace == source.namespace]
     sidecar = sidecar_of(world, source)
+    if sidecar is None or not sidecar.hosts:
+        routes = tuple(
+            one for one in world.virtual_services if MESH in one.gateways and one.visible_in(source.namespace)
+        )
+        services = (*services, *_brought(hidden, routes))
+    seen = replace(world, services=services, named=world.services)
     if sidecar is None:
         return seen
     steps.append(Step(words=f"Sidecar {sidecar.namespace}/{sidecar.name} is the client's (S5)", line=sidecar.line))
@@ -25,15 +32,20 @@ def scoped(world: World, source: Source, steps: list[Step]) -> World:
         return seen
     routes = tuple(one for one in world.virtual_services if _lets_in_routes(sidecar, one, source))
     own = [one for one in services if _lets_in(sidecar, one.namespace, one.host)]
+    brought = _brought([*(one for one in services if one not in own), *hidden], routes)
+    return replace(seen, services=(*own, *brought), virtual_services=routes)
+
+
+def _brought(services: Iterable[Service], routes: tuple[VirtualService, ...]) -> list[Service]:
+    """B13: give those that a route leads to, with the ports that routes name (all, where one names none)."""
     wanted = set(_destinations(routes))
-    brought = [
+    found = [
         replace(
             one, ports=tuple(port for port in one.ports if (one.host, port.number) in wanted or (one.host, 0) in wanted)
         )
         for one in services
-        if one not in own
     ]
-    return replace(seen, services=(*own, *(one for one in brought if one.ports)), virtual_services=routes)
+    return [one for one in found if one.ports]
 
 
 def sidecar_of(world: World, source: Source) -> Sidecar | None:

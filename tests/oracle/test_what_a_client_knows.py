@@ -82,6 +82,23 @@ def test_b13_what_a_let_in_route_sends_to_is_known_too(ask, routes):
     assert told(ask(text + routes("[{route: [{destination: {host: ratings}}]}]"))) == "ratings-v1"
 
 
+HIDDEN = "\n---\n{apiVersion: v1, kind: Service, metadata: {name: hidden, namespace: shop, annotations: {networking.istio.io/exportTo: else}}, spec: {selector: {app: ratings}, ports: [{name: http, port: 80}]}}"
+
+
+@pytest.mark.parametrize(
+    "more", ["", sidecar("{egress: [{hosts: ['./reviews.shop.svc.cluster.local']}]}")], ids=["", "sidecar"]
+)
+def test_b13_a_route_leads_to_a_service_of_the_clients_namespace_whatever_its_export(ask, routes, more):
+    text = HIDDEN + more
+    assert told(ask(text, "http://hidden/", registry_only=True)) == 502
+    assert told(ask(text + routes("[{route: [{destination: {host: hidden}}]}]"))) == "ratings-v1"
+    elsewhere = Source(namespace="elsewhere")
+    assert (
+        told(ask(text + routes("[{route: [{destination: {host: hidden}}]}]"), "http://reviews.shop/", source=elsewhere))
+        == 503
+    )
+
+
 def test_s6_a_virtual_service_that_is_not_let_in_routes_nothing(ask, routes):
     text = sidecar("{egress: [{hosts: ['./ratings.shop.svc.cluster.local']}]}") + routes(
         "[{directResponse: {status: 418}}]"

@@ -34,6 +34,8 @@ class VirtualService:
     """Keys of the source labels that its matches look at (M12)."""
     destinations: frozenset[str] = frozenset()
     """Every host to which it may send requests or copies."""
+    destination_ports: frozenset[tuple[str, int]] = frozenset()
+    """The same with the port that is named of each (0 = none is)."""
     warnings: tuple[str, ...] = ()
 
     def takes_as(self, other: VirtualService) -> bool:
@@ -74,10 +76,11 @@ def of_routes(service: VirtualService) -> VirtualService:
     """The same with what follows from its routes: label keys and destinations."""
     routes: tuple[HttpRoute | L4Route, ...] = (*service.http, *service.tls, *service.tcp)
     matches = [match for route in routes for match in route.matches]
-    branches = [branch.destination.host for route in routes for branch in route.destinations]
-    mirrors = [mirror.destination.host for route in service.http for mirror in route.mirrors]
+    named = [branch.destination for route in routes for branch in route.destinations]
+    named += [mirror.destination for route in service.http for mirror in route.mirrors]
     return replace(
         service,
         label_keys=frozenset(key for match in matches for key, _value in match.source_labels),
-        destinations=frozenset((*branches, *mirrors)),
+        destinations=frozenset(one.host for one in named),
+        destination_ports=frozenset((one.host, one.port or 0) for one in named),
     )

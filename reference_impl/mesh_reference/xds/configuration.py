@@ -84,11 +84,10 @@ class Configuration:
         else:
             self._keys = {}
         if self._relevance == relevance:
-            inner = bool(change.services or change.configs)
             self._views = {
                 key: view.successor(snapshot, change)
                 for key, view in self._views.items()
-                if not (inner and view.is_remade)
+                if view.may_follow(snapshot, change)
             }
         else:
             self._views = {}

@@ -49,11 +49,29 @@ class Scope:
         if self._egress:
             # B13: what an imported VirtualService leads to is known with it.
             known |= {host for item in self.virtual_services for host in item.destinations if host in seen}
+        hidden = {host: service for host, service in snapshot.services.items() if hides_its_own(service, namespace)}
+        self.hides = bool(hidden)
+        """Does the namespace keep some of its Services from itself? Then every change may bring one or take it away."""
+        brought = self._brought(hidden)
+        seen |= brought
+        known |= brought.keys()
         self.services: dict[str, Service] = {host: self._addressed(seen[host]) for host in sorted(known)}
         self._by_port = _by_port(self.services.values())
         self._domains: dict[str, tuple[str, ...]] = {}
         self._rules = _rules_by_namespace(snapshot.destination_rules.values())
         self._index_rules()
+
+    def _brought(self, hidden: Mapping[str, Service]) -> dict[str, Service]:
+        """B13: in the client's own namespace a route leads to a Service whatever its exportTo, by the ports that it names."""
+        ports: dict[str, set[int]] = defaultdict(set)
+        for item in self.virtual_services if hidden else ():
+            for host, port in item.destination_ports:
+                if host in hidden:
+                    ports[host].add(port)
+        narrowed = {
+            host: hidden[host] if 0 in wanted else _with_ports(hidden[host], wanted) for host, wanted in ports.items()
+        }
+        return {host: service for host, service in narrowed.items() if service.ports}
 
     def _addressed(self, service: Service) -> Service:
         if self._answers_names and service.allocated and not service.addresses:
@@ -240,6 +258,17 @@ def _by_port(services: Iterable[Service], ports: set[int] | None = None) -> dict
             if ports is None or port.number in ports:
                 out.setdefault(port.number, []).append(service)
     return out
+
+
+def hides_its_own(service: Service | None, namespace: str) -> bool:
+    """Is it a Service of this namespace that is not exported to it?"""
+    if service is None:
+        return False
+    return service.meta.namespace == namespace and not service.external_name and not service.visible_from(namespace)
+
+
+def _with_ports(service: Service, numbers: set[int]) -> Service:
+    return replace(service, ports=tuple(port for port in service.ports if port.number in numbers))
 
 
 def _private(rule: DestinationRule) -> bool:

@@ -28,7 +28,7 @@ from mesh_reference.xds.resources import (
 )
 from mesh_reference.xds.route_matches import Client
 from mesh_reference.xds.route_tables import BUILD_ERRORS, Dirt, Place, RouteTable, split
-from mesh_reference.xds.scopes import Scope
+from mesh_reference.xds.scopes import Scope, hides_its_own
 from mesh_reference.xds.targets import ClientTargets
 
 if TYPE_CHECKING:
@@ -129,10 +129,14 @@ class View:
                     out[type_url] = out.get(type_url, frozenset()) | found
         return out
 
+    def may_follow(self, snapshot: MeshSnapshot, change: Change) -> bool:
+        """Can the next view be made from this one? ``change`` is not ``full``."""
+        if self.is_remade or self.scope.hides:
+            return not (change.services or change.configs)
+        return not any(hides_its_own(snapshot.services.get(host), self._client.namespace) for host in change.services)
+
     def successor(self, snapshot: MeshSnapshot, change: Change) -> View:
-        """The view of the next snapshot; ``change`` is not ``full``. Not for a view that a Sidecar narrows, unless
-        nothing but addresses changed.
-        """
+        """The view of the next snapshot, where that may follow (:meth:`may_follow`)."""
         out = copy.copy(self)
         out.follow(snapshot, change)
         self._next = out

@@ -40,7 +40,7 @@ SLICES = st.builds(
 )  # fmt: skip
 TARGETS = st.builds(
     lambda name, subset, weight: {"destination": {"host": name, **({"subset": subset} if subset else {})}, "weight": weight},
-    st.sampled_from(NAMES), st.sampled_from(["", "v1", "v2"]), st.integers(1, 9),
+    st.sampled_from([*NAMES, "x.example"]), st.sampled_from(["", "v1", "v2"]), st.integers(1, 9),
 )  # fmt: skip
 BLOCKS = st.builds(
     lambda targets, match: {"route": targets, **match},
@@ -101,6 +101,7 @@ ENTRIES = st.builds(
             {}, {"resolution": "STATIC", "endpoints": [{"address": "10.244.0.1"}], "addresses": ["10.0.0.0/24"]},
             {"resolution": "STATIC", "workloadSelector": {"labels": {"version": "v1"}}, "exportTo": ["."]},
             {"resolution": "STATIC", "endpoints": [{"address": "10.244.0.2"}]},
+            {"resolution": "STATIC", "endpoints": [{"address": "10.244.0.2"}], "exportTo": ["else"]},
         ]
     ),
 )  # fmt: skip

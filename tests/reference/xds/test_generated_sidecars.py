@@ -53,6 +53,20 @@ def test_the_destinations_of_an_imported_virtual_service_are_known_with_it() -> 
     assert known(scoped, routed) == {"reviews", "far"}  # B13
 
 
+def test_a_route_leads_to_a_service_of_its_clients_namespace_that_is_exported_elsewhere_only() -> None:
+    hidden = service("hidden", "10.96.0.20")
+    hidden["metadata"]["annotations"] = {"networking.istio.io/exportTo": "else"}
+    far = service("distant", "10.96.0.21", namespace="else")
+    far["metadata"]["annotations"] = {"networking.istio.io/exportTo": "."}
+    ways = [{"route": [{"destination": {"host": host}}]} for host in ("hidden", "distant.else.svc.cluster.local")]
+    assert known(hidden, far) == {"reviews", "ratings", "far"}
+    assert known(hidden, far, virtual_service("v", ["reviews"], ways)) == {"reviews", "ratings", "far", "hidden"}  # B13
+    scoped = sidecar(egress=egress("./reviews.shop.svc.cluster.local"))
+    assert known(hidden, far, scoped, virtual_service("v", ["reviews"], ways)) == {"reviews", "hidden"}
+    other_port = [{"route": [{"destination": {"host": "hidden", "port": {"number": 99}}}]}]
+    assert known(hidden, far, virtual_service("v", ["reviews"], other_port)) == {"reviews", "ratings", "far"}
+
+
 def test_a_host_that_is_not_listed_is_an_unknown_host() -> None:
     closed = sidecar(egress=egress("./reviews.shop.svc.cluster.local"), outboundTrafficPolicy={"mode": "REGISTRY_ONLY"})
     assert set(hosts(configuration(*ALL, closed))) == {"reviews.shop.svc.cluster.local:80", "block_all"}  # S6, S8, F7
