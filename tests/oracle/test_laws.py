@@ -23,7 +23,7 @@ from pytest_mesh.strategies.routes import cells, draw_cells
 
 HOST = "cell.test"
 CLIENT = Source(namespace="stage", labels={"app": "client"})
-LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LAW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 NEVER = {"match": [{"headers": {"x-never": {"exact": "never"}}}], "directResponse": {"status": 599}}
 
 

@@ -27,7 +27,7 @@ SETTINGS = st.builds(
     network=st.sampled_from(["", "east"]),
     image_pull_secrets=st.sampled_from([(), ("mesh",)]),
 )
-LAW = settings(max_examples=int(os.environ.get("MESH_LAW_EXAMPLES", "20")), deadline=None)
+LAW = settings(max_examples=int(os.environ.get("MESH_LAW_EXAMPLES", "14")), deadline=None)
 OURS = {"istio-init", "istio-proxy"}
 
 
@@ -180,7 +180,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     old=st.dictionaries(st.text("ab/~", max_size=2), JSON, max_size=4),
     new=st.dictionaries(st.text("ab/~", max_size=2), JSON, max_size=4),

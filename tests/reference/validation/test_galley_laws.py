@@ -16,7 +16,7 @@ from mesh_reference.validation import galley
 
 Json = dict[str, Any]
 KIND_NAMES = [kind.kind for kind in kinds.KINDS]
-LAW = settings(max_examples=50, deadline=None)
+LAW = settings(max_examples=30, deadline=None)
 WORDS = st.sampled_from(
     ["", "*", "a", "v1", "reviews", "*.com", "a b", "10.0.0.1", "%", "(", ".*", "shop/edge", "mesh", "."]
 )

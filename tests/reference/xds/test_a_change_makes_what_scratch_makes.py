@@ -161,7 +161,7 @@ def told(configuration: Configuration, routes: list[str]) -> dict[tuple[str, str
     return out
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(OPERATIONS)
 def test_the_incremental_result_is_the_one_from_scratch_and_every_difference_is_named(
     operations: list[tuple[Json, bool]],

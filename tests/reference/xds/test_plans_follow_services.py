@@ -65,7 +65,7 @@ def hosts_of(plans: Plans) -> list[tuple[str, tuple[str, ...], str]]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(SERVICES, STEPS, ROUTED)
 def test_plans_that_are_followed_are_those_from_scratch(
     first: Services, steps: list[dict[tuple[str, str], list[Json] | None]], routed: list[list[str]]
