@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -12,9 +12,7 @@ from pytest_mesh.contracts import Request
 from pytest_mesh.fixtures import RunningMesh
 from pytest_mesh.namespace import MeshNamespace
 from pytest_mesh.traffic.client import Client
-from pytest_mesh.traffic.responses import Response
 from pytest_mesh.traffic.splits import Draw
-from pytest_mesh.traffic.statistics import Run
 
 DOCUMENTS = "test_percentages.yaml"
 DELAY_SECONDS = 2.0
@@ -37,9 +35,8 @@ def test_a_tenth_of_the_requests_is_delayed(shop: MeshNamespace, tester: Client)
         responses = tester.batch([Request(url="http://delayed")], count=number, connections=DELAYED_AT_ONCE)
         answered = [one for one in responses if one.ok]
         return Draw(
-            counts=Counter(_kind(one) for one in answered),
+            counts=Counter("delayed" if one.seconds >= DELAY_SECONDS else "at once" for one in answered),
             failures=Counter(one.failure or f"status {one.status}" for one in responses if not one.ok),
-            runs=_runs(answered),
         )
 
     tester.assert_shares("http://delayed", draw, {"at once": 90, "delayed": 10})
@@ -69,18 +66,6 @@ def test_a_fifth_of_the_requests_is_copied(mesh: RunningMesh, shop: MeshNamespac
         )
 
     tester.assert_shares("copies of http://mirrored at ratings", draw, {"not copied": 80, "copied": 20})
-
-
-def _kind(response: Response) -> str:
-    return "delayed" if response.seconds >= DELAY_SECONDS else "at once"
-
-
-def _runs(answered: Sequence[Response]) -> list[list[Run]]:
-    """Give what each connection's requests met, in their order."""
-    by_connection: dict[int, list[Run]] = defaultdict(list)
-    for one in answered:
-        by_connection[one.connection].append((_kind(one), 1))
-    return list(by_connection.values())
 
 
 def _at_rest(shop: MeshNamespace, count: Callable[[], int]) -> int:
