@@ -195,8 +195,9 @@ class Session:
     async def _respond(self, subscription: Subscription, asked: Asked) -> None:
         """Answer a request: what it asks for goes out even when it was sent before."""
         found = self._subscribed(subscription, None if asked.everything else asked.names)
-        # After a reconnect the delta protocol says what the proxy holds: that need not be sent again.
-        due = subscription.stale(found) if asked.first else found
+        # After a reconnect the delta protocol says what the proxy holds: that need not be sent again. But a cluster that
+        # was warming when the stream ended waits for its endpoints even where it holds them, and all clusters wait for it.
+        due = subscription.stale(found) if asked.first and subscription.type_url != ENDPOINT else found
         removed = set(subscription.sent) - set(found) if asked.everything else set(asked.names - found.keys())
         await self._send(subscription, due, removed, found)
 

@@ -172,6 +172,18 @@ def test_after_a_reconnect_delta_sends_only_what_the_proxy_lacks() -> None:
     play(script)
 
 
+def test_after_a_reconnect_endpoints_come_again_for_clusters_that_were_warming() -> None:
+    async def script(_kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
+        client = Client(channel, delta=True)
+        await client.ask(ENDPOINT, NODE, resource_names_subscribe=[ALL])
+        held = {made.name: made.version for made in (await client.read()).resources}
+        again = Client(channel, delta=True)
+        await again.ask(ENDPOINT, NODE, resource_names_subscribe=[ALL], initial_resource_versions=held)
+        assert [made.name for made in (await again.read()).resources] == [ALL]
+
+    play(script)
+
+
 def test_delta_subscribes_and_unsubscribes_by_name() -> None:
     async def script(kube: MemoryKube, _istiod: Istiod, channel: grpc.aio.Channel) -> None:
         client = Client(channel, delta=True)
